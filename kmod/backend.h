@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The border to the vendor's code. An operation exists only if neutral code calls it today; neutral code never
+ * says VMCS, vendor code never touches another object's locks.
+ *
+ * Contexts: "loaded" means vcpu->mutex is held and vitrine_vcpu_load() was called; the function may sleep unless
+ * it says otherwise.
+ */
+#ifndef VITRINE_BACKEND_H
+#define VITRINE_BACKEND_H
+
+#include <linux/kvm.h>
+#include <linux/types.h>
+
+struct vitrine_injection;
+struct vitrine_vcpu;
+struct vitrine_vm;
+
+/* What a handler says to run.c; anything negative is an errno that ends KVM_RUN. */
+enum vitrine_exit_result {
+	EXIT_USER = 0,		/* vcpu->run is filled in: go out to the VMM */
+	EXIT_RESUME = 1,	/* enter the guest again */
+};
+
+/**
+ * struct vitrine_backend - what a vendor provides
+ * @name: "vmx"
+ * @hardware_setup: once at module load; checks capabilities. Sleeps.
+ * @hardware_unsetup: mirror of @hardware_setup.
+ * @hardware_claim: before the first VM: take what the kernel has one of; -EBUSY names the holder in the log.
+ * @hardware_release: mirror of @hardware_claim, after the last VM.
+ * @cpu_enable: enter root operation on this CPU; interrupts off, called by IPI or CPU hotplug.
+ * @cpu_disable: leave it; interrupts off; harmless where not entered.
+ * @vcpu_create: allocate the vendor's vCPU around struct vitrine_vcpu, in the state after reset; ERR_PTR.
+ * @vcpu_free: mirror of @vcpu_create. Not loaded.
+ * @vcpu_load: make this vCPU's state current on this CPU; preemption off.
+ * @vcpu_put: give the CPU back to the host; preemption off.
+ * @vcpu_reset: architectural reset or INIT. Loaded.
+ * @vcpu_run: enter the guest once and come back; interrupts off, never sleeps. 0 or -errno for "could not enter".
+ * @handle_exit: dispatch the exit that @vcpu_run brought. Loaded. EXIT_RESUME, EXIT_USER or -errno.
+ * @cache_reg: read RIP, RSP or RFLAGS into vcpu->regs (they stay in hardware until asked for). Loaded.
+ * @get_segment: VCPU_SREG_* to the KVM form. Loaded.
+ * @set_segment: the reverse; values were checked for shape, not for consistency. Loaded.
+ * @get_cpl: current privilege level. Loaded.
+ * @get_gdt: @get_idt: @set_gdt: @set_idt: descriptor-table registers. Loaded.
+ * @set_cr0: @set_cr3: @set_cr4: @set_efer: write a checked value: updates vcpu->cr0 and so on, and hardware. Loaded.
+ * @get_cr0: @get_cr3: @get_cr4: value the guest sees (guest-owned bits read back). Loaded.
+ * @get_dr7: @set_dr7: effective DR7 in hardware; DR0-3 and DR6 are in vcpu->db. Loaded.
+ * @get_msr: @set_msr: MSRs that live in vendor state; -ENOENT for an MSR that does not. Loaded.
+ * @inject: write one event for the next entry (interrupt, exception, NMI). Loaded.
+ * @cancel_inject: take a written event back because the entry did not happen. Loaded.
+ * @enable_window: exit as soon as an interrupt (or NMI) can be taken. Loaded.
+ * @interrupt_shadow: KVM_X86_SHADOW_INT_* now blocking. Loaded.
+ * @set_interrupt_shadow: set or clear that. Loaded.
+ * @nmi_masked: @set_nmi_masked: blocking by NMI. Loaded.
+ * @skip_insn: advance RIP over the instruction that exited, with the trap flag's and shadow's due. Loaded.
+ * @update_exceptions: exception interception follows vcpu->guest_debug and the policy. Loaded.
+ * @update_msr_intercept: make reads/writes of @msr exit or not. Loaded or before first load.
+ * @tlb_flush: drop this vCPU's cached translations, second-level and linear; preemption off, loaded.
+ * @tlb_flush_guest: drop linear (guest's own) translations only; preemption off, loaded.
+ * @set_tsc: offset and multiplier after vcpu->tsc_* changed. Loaded.
+ * @mmu_root_changed: second-level root was (re)allocated. Loaded.
+ */
+struct vitrine_backend {
+	const char *name;
+	int (*hardware_setup)(void);
+	void (*hardware_unsetup)(void);
+	int (*hardware_claim)(void);
+	void (*hardware_release)(void);
+	int (*cpu_enable)(void);
+	void (*cpu_disable)(void);
+
+	struct vitrine_vcpu *(*vcpu_create)(struct vitrine_vm *vm);
+	void (*vcpu_free)(struct vitrine_vcpu *vcpu);
+	void (*vcpu_load)(struct vitrine_vcpu *vcpu, int cpu);
+	void (*vcpu_put)(struct vitrine_vcpu *vcpu);
+	void (*vcpu_reset)(struct vitrine_vcpu *vcpu, bool init);
+	int (*vcpu_run)(struct vitrine_vcpu *vcpu);
+	int (*handle_exit)(struct vitrine_vcpu *vcpu);
+
+	void (*cache_reg)(struct vitrine_vcpu *vcpu, unsigned int reg);
+	void (*get_segment)(struct vitrine_vcpu *vcpu, unsigned int seg, struct kvm_segment *var);
+	void (*set_segment)(struct vitrine_vcpu *vcpu, unsigned int seg, const struct kvm_segment *var);
+	int (*get_cpl)(struct vitrine_vcpu *vcpu);
+	void (*get_gdt)(struct vitrine_vcpu *vcpu, struct kvm_dtable *dt);
+	void (*set_gdt)(struct vitrine_vcpu *vcpu, const struct kvm_dtable *dt);
+	void (*get_idt)(struct vitrine_vcpu *vcpu, struct kvm_dtable *dt);
+	void (*set_idt)(struct vitrine_vcpu *vcpu, const struct kvm_dtable *dt);
+	u64 (*get_cr0)(struct vitrine_vcpu *vcpu);
+	u64 (*get_cr3)(struct vitrine_vcpu *vcpu);
+	u64 (*get_cr4)(struct vitrine_vcpu *vcpu);
+	void (*set_cr0)(struct vitrine_vcpu *vcpu, u64 cr0);
+	void (*set_cr3)(struct vitrine_vcpu *vcpu, u64 cr3);
+	void (*set_cr4)(struct vitrine_vcpu *vcpu, u64 cr4);
+	void (*set_efer)(struct vitrine_vcpu *vcpu, u64 efer);
+	u64 (*get_dr7)(struct vitrine_vcpu *vcpu);
+	void (*set_dr7)(struct vitrine_vcpu *vcpu, u64 dr7);
+	int (*get_msr)(struct vitrine_vcpu *vcpu, u32 msr, u64 *data);
+	int (*set_msr)(struct vitrine_vcpu *vcpu, u32 msr, u64 data);
+
+	void (*inject)(struct vitrine_vcpu *vcpu, const struct vitrine_injection *event);
+	void (*cancel_inject)(struct vitrine_vcpu *vcpu);
+	void (*enable_window)(struct vitrine_vcpu *vcpu, bool nmi);
+	u32 (*interrupt_shadow)(struct vitrine_vcpu *vcpu);
+	void (*set_interrupt_shadow)(struct vitrine_vcpu *vcpu, u32 shadow);
+	bool (*nmi_masked)(struct vitrine_vcpu *vcpu);
+	void (*set_nmi_masked)(struct vitrine_vcpu *vcpu, bool masked);
+	void (*skip_insn)(struct vitrine_vcpu *vcpu);
+
+	void (*update_exceptions)(struct vitrine_vcpu *vcpu);
+	void (*update_msr_intercept)(struct vitrine_vcpu *vcpu, u32 msr, bool read, bool write);
+	void (*tlb_flush)(struct vitrine_vcpu *vcpu);
+	void (*tlb_flush_guest)(struct vitrine_vcpu *vcpu);
+	void (*set_tsc)(struct vitrine_vcpu *vcpu);
+	void (*mmu_root_changed)(struct vitrine_vcpu *vcpu);
+};
+
+extern const struct vitrine_backend vmx_backend;
+
+/* One vendor a build today: a constant lets the compiler call it directly. */
+#define vitrine_backend (&vmx_backend)
+
+#endif

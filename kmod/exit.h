@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Vendor-neutral completions of exits. Vendor code extracts the facts into a plain struct and hands them over;
+ * all return enum vitrine_exit_result or -errno. Called loaded, with vm->srcu held.
+ */
+#ifndef VITRINE_EXIT_H
+#define VITRINE_EXIT_H
+
+#include <linux/kvm_types.h>
+#include <linux/types.h>
+
+struct mem_fault;
+struct vitrine_vcpu;
+
+/**
+ * struct io_exit - an IN, OUT, INS or OUTS that exited; RIP is still at the instruction
+ * @port: I/O port
+ * @size: bytes of one item: 1, 2, 4
+ * @in: input
+ * @string: INS or OUTS
+ * @rep: with a REP prefix
+ * @addr_size: bytes of the address, string forms only: 2, 4, 8
+ * @seg: VITRINE_SEG_* of the memory operand, string forms only
+ */
+struct io_exit {
+	u16 port;
+	u8 size;
+	bool in;
+	bool string;
+	bool rep;
+	u8 addr_size;
+	u8 seg;
+};
+
+int vitrine_exit_io(struct vitrine_vcpu *vcpu, const struct io_exit *io);
+/* A second-level fault where no memory is: decodes the instruction at RIP and performs its accesses. */
+int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault);
+int vitrine_exit_hlt(struct vitrine_vcpu *vcpu);
+int vitrine_exit_hypercall(struct vitrine_vcpu *vcpu);
+/* KVM_EXIT_INTERNAL_ERROR with KVM's suberror and up to 16 words of facts. */
+int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigned int ndata, const u64 *data);
+/* The same for an instruction that cannot be emulated: carries the instruction bytes. */
+int vitrine_exit_emulation_failure(struct vitrine_vcpu *vcpu);
+/* Bytes at RIP through the guest's page tables, at most 15; fewer at the end of mapped memory, or -errno. */
+int vitrine_exit_fetch_insn(struct vitrine_vcpu *vcpu, u8 *bytes);
+
+#endif

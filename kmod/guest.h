@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Reading and writing a guest's memory from its VMM's context: by guest-physical address through the memory slots,
+ * by guest-virtual address through the guest's own page tables. The caller holds vm->srcu for reading.
+ */
+#ifndef VITRINE_GUEST_H
+#define VITRINE_GUEST_H
+
+#include <linux/kvm_types.h>
+#include <linux/types.h>
+
+struct vitrine_vm;
+struct vitrine_vcpu;
+
+/* Access rights asked for in a guest-virtual walk; the bits of a page fault's error code. */
+#define VITRINE_ACCESS_WRITE	0x02
+#define VITRINE_ACCESS_USER	0x04
+#define VITRINE_ACCESS_FETCH	0x10
+
+/**
+ * struct vitrine_walk - the answer of a walk through the guest's page tables
+ * @gpa: where @gva leads (page offset included)
+ * @fault: the walk ended in a page fault; @error_code is what the guest must see, CR2 is @gva
+ */
+struct vitrine_walk {
+	gva_t gva;
+	gpa_t gpa;
+	bool fault;
+	u32 error_code;
+};
+
+/* Both: 0, or -EFAULT where no slot (or a read-only one, for writes) covers the range or the host page is gone. */
+int vitrine_guest_read(struct vitrine_vm *vm, gpa_t gpa, void *data, unsigned int len_bytes);
+int vitrine_guest_write(struct vitrine_vm *vm, gpa_t gpa, const void *data, unsigned int len_bytes);
+
+/* Any paging mode: none, 32-bit, PAE, 4- and 5-level; honours WP, SMEP, SMAP, NX. Returns 0 (look at @walk) or -errno. */
+int vitrine_guest_walk(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct vitrine_walk *walk);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The list of counters, once: struct members, names and ids are generated from it. */
+#ifndef VITRINE_STATS_H
+#define VITRINE_STATS_H
+
+#include <linux/types.h>
+
+/* X(name) of one u64 in struct vitrine_vcpu_stats_counters; add a line to add a counter. */
+#define VITRINE_VCPU_COUNTERS(X)	\
+	X(runs)				\
+	X(user_exits)			\
+	X(signal_exits)			\
+	X(halts)			\
+	X(halt_ticks)			\
+	X(irq_injected)			\
+	X(nmi_injected)			\
+	X(exceptions_injected)		\
+	X(mem_faults)			\
+	X(mem_fault_retries)		\
+	X(insn_decoded)			\
+	X(tlb_flushes)			\
+	X(preemptions)
+
+#define VITRINE_NR_EXIT_REASONS	80
+
+struct vitrine_vcpu_counters {
+#define VITRINE_COUNTER_MEMBER(name)	u64 name;
+	VITRINE_VCPU_COUNTERS(VITRINE_COUNTER_MEMBER)
+#undef VITRINE_COUNTER_MEMBER
+	u64 exit_count[VITRINE_NR_EXIT_REASONS];	/* by basic exit reason */
+	u64 exit_ticks[VITRINE_NR_EXIT_REASONS];	/* host TSC ticks from that exit to the next entry */
+	u64 guest_ticks;				/* host TSC ticks inside the guest */
+	u64 host_ticks;					/* host TSC ticks in RUN but outside the guest */
+};
+
+struct vitrine_ioctl;
+extern const struct vitrine_ioctl vitrine_stats_vcpu_ioctls[];	/* VITRINE_GET_STATS */
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* struct vitrine_vcpu: one virtual CPU, behind one vCPU fd. Tags as in vm.h. */
+#ifndef VITRINE_VCPU_H
+#define VITRINE_VCPU_H
+
+#include <linux/kvm.h>
+#include <linux/kvm_types.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/rcuwait.h>
+#include <linux/sched.h>
+#include <linux/types.h>
+#include <asm/fpu/types.h>
+
+#include "event.h"
+#include "insn.h"
+#include "msr.h"
+#include "stats.h"
+
+struct file;
+struct vitrine_cpuid;
+struct vitrine_lapic;
+struct vitrine_vm;
+
+/* Index into vcpu->regs: the encoding of ModRM and of exit qualifications, then what hardware keeps aside. */
+enum vitrine_reg {
+	VITRINE_REG_RAX, VITRINE_REG_RCX, VITRINE_REG_RDX, VITRINE_REG_RBX,
+	VITRINE_REG_RSP, VITRINE_REG_RBP, VITRINE_REG_RSI, VITRINE_REG_RDI,
+	VITRINE_REG_R8, VITRINE_REG_R9, VITRINE_REG_R10, VITRINE_REG_R11,
+	VITRINE_REG_R12, VITRINE_REG_R13, VITRINE_REG_R14, VITRINE_REG_R15,
+	VITRINE_REG_RIP, VITRINE_REG_RFLAGS,
+	VITRINE_NR_REGS
+};
+
+/* Segment registers in the order of the Sreg encoding, then the system ones. */
+enum vitrine_seg_reg {
+	VITRINE_SEG_ES, VITRINE_SEG_CS, VITRINE_SEG_SS, VITRINE_SEG_DS, VITRINE_SEG_FS, VITRINE_SEG_GS,
+	VITRINE_SEG_TR, VITRINE_SEG_LDTR,
+	VITRINE_NR_SEGS
+};
+
+/* Requests: bits of vcpu->requests, served by run.c before the next entry. */
+enum vitrine_request {
+	VITRINE_REQ_TLB_FLUSH,		/* second-level translations changed */
+	VITRINE_REQ_EVENT,		/* look again at interrupts, exceptions, NMI */
+	VITRINE_REQ_NMI,		/* vcpu->nmi_queued NMIs came from elsewhere */
+	VITRINE_REQ_APIC_EVENT,		/* INIT or SIPI arrived */
+	VITRINE_REQ_TRIPLE_FAULT,	/* end with KVM_EXIT_SHUTDOWN */
+	VITRINE_REQ_EOI_EXIT,		/* vcpu->eoi_vector was ended: KVM_EXIT_IOAPIC_EOI (split irqchip) */
+	VITRINE_REQ_KICK,		/* nothing but: come out once */
+	VITRINE_NR_REQUESTS
+};
+
+/* vcpu->mode: who must be kicked by an IPI. Only IN_GUEST needs one. */
+enum { VITRINE_OUTSIDE_GUEST, VITRINE_IN_GUEST };
+
+/**
+ * struct vitrine_exit - facts of the last exit, in the vendor's own words
+ * @reason: basic exit reason with its flag bits
+ * @qualification: exit qualification
+ * @intr_info: VM-exit interruption information, where the reason has one
+ * @vectoring_info: IDT-vectoring information
+ * @tsc: host TSC right after the exit
+ */
+struct vitrine_exit {
+	u32 reason;
+	u32 intr_info;
+	u32 vectoring_info;
+	u64 qualification;
+	u64 tsc;
+};
+
+/* Debug registers [v]. */
+struct vitrine_debug_regs {
+	u64 dr[4];		/* what the guest sees in DR0-3 */
+	u64 dr6;
+	u64 dr7;
+	u32 guest_debug;	/* KVM_GUESTDBG_* of the VMM */
+	u64 guest_dr[4];	/* the VMM's breakpoints, while KVM_GUESTDBG_USE_HW_BP */
+	u64 guest_dr7;
+	u64 singlestep_rip;
+	bool loaded;		/* [c] the guest's DR0-3 and DR6 are in hardware for this entry */
+};
+
+struct vitrine_vcpu {
+	struct vitrine_vm *vm;			/* [I] */
+	u32 id;					/* [I] the VMM's: the initial APIC id */
+	u32 index;				/* [I] place in vm->vcpus */
+	struct mutex mutex;
+	struct page *run_pages[3];		/* [I] the mmapped run area: kvm_run, PIO data, coalesced ring */
+	struct kvm_run *run;			/* [I] first of them; the VMM may write it at any time */
+	void *pio_data;				/* [I] second */
+
+	int cpu;				/* [c] where loaded, or -1 */
+	int mode;				/* [a] VITRINE_IN_GUEST ... */
+	unsigned long requests;			/* [a] */
+	struct rcuwait wait;			/* [a] a halted vCPU sleeps here */
+	struct preempt_notifier preempt_notifier;	/* [v] */
+	int srcu_idx;				/* [v] vm->srcu while in RUN */
+	bool in_run;				/* [v] between load for RUN and put */
+
+	u64 regs[VITRINE_NR_REGS];		/* [v] valid where regs_avail says so */
+	u32 regs_avail;				/* [v] */
+	u32 regs_dirty;				/* [v] to be written back before entry */
+	u64 cr0;				/* [v] as the guest sees them, but for guest-owned bits: backend->get_cr0() */
+	u64 cr2;				/* [v] */
+	u64 cr3;				/* [v] last value set by software; the guest owns CR3: backend->get_cr3() */
+	u64 cr4;				/* [v] */
+	u64 cr8;				/* [v] used while there is no in-kernel local APIC */
+	u64 efer;				/* [v] */
+	u64 apic_base;				/* [v] */
+	u64 xcr0;				/* [v] */
+	struct vitrine_debug_regs db;		/* [v] */
+	struct vitrine_msrs msrs;		/* [v] */
+	struct fpu_guest fpu;			/* [v] */
+
+	u64 tsc_khz;				/* [v] virtual */
+	u64 tsc_offset;				/* [v] guest TSC = host TSC scaled + offset */
+	u64 tsc_multiplier;			/* [v] 48-bit fixed point; 1 << 48 without scaling */
+
+	struct vitrine_events events;		/* [v] */
+	atomic_t nmi_queued;			/* [a] for VITRINE_REQ_NMI */
+	u32 mp_state;				/* [v] KVM_MP_STATE_*; others ask vitrine_vcpu_is_halted() */
+	struct vitrine_lapic *lapic;		/* [I] NULL without an in-kernel APIC */
+	u8 eoi_vector;				/* [v] */
+	bool irq_window_requested;		/* [v] run->request_interrupt_window of this RUN */
+
+	struct vitrine_cpuid *cpuid;		/* [v] NULL until KVM_SET_CPUID2 */
+	u8 maxphyaddr;				/* [v] from CPUID */
+
+	struct vitrine_exit exit;		/* [v] */
+	int (*complete_user_exit)(struct vitrine_vcpu *vcpu);	/* [v] runs first in the next RUN */
+	struct vitrine_insn_state insn;		/* [v] MMIO instruction on its way, or string I/O */
+	struct {
+		gpa_t gpa;			/* MMIO access that is out in userspace */
+		unsigned int len_bytes;		/* whole access, may be 16 */
+		unsigned int done_bytes;	/* of it, in pieces of at most 8 */
+		bool write;
+		u8 data[16];
+	} mmio;					/* [v] */
+	struct {
+		u16 port;
+		u8 size;			/* bytes of one item */
+		bool in;
+		bool string;
+		bool rep;
+		u8 addr_size;			/* bytes, string forms */
+		u8 seg;				/* VITRINE_SEG_*, string forms */
+		u32 count;			/* items of the access that is out in userspace */
+	} pio;					/* [v] */
+
+	u32 sync_regs;				/* [v] nothing yet valid from userspace beyond run->kvm_dirty_regs */
+	sigset_t sigset;			/* [v] KVM_SET_SIGNAL_MASK */
+	bool sigset_active;			/* [v] */
+	struct vitrine_vcpu_counters stats;	/* [v] */
+};
+
+static inline void vitrine_vcpu_request(struct vitrine_vcpu *vcpu, unsigned int request)
+{
+	/* Pairs with the test in run.c after vcpu->mode was set: what the request is about is visible first. */
+	smp_mb__before_atomic();
+	set_bit(request, &vcpu->requests);
+}
+
+/* Sets a request and makes the vCPU look at it: wakes it from halt, or brings it out of the guest. Any context. */
+void vitrine_vcpu_kick(struct vitrine_vcpu *vcpu);
+static inline void vitrine_vcpu_request_and_kick(struct vitrine_vcpu *vcpu, unsigned int request)
+{
+	vitrine_vcpu_request(vcpu, request);
+	vitrine_vcpu_kick(vcpu);
+}
+
+int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id);
+void vitrine_vcpu_destroy(struct vitrine_vcpu *vcpu);
+void vitrine_vcpu_load(struct vitrine_vcpu *vcpu);
+void vitrine_vcpu_put(struct vitrine_vcpu *vcpu);
+/* #UD, #GP and so on for a vendor-neutral caller; a triple fault becomes a request. */
+void vitrine_vcpu_queue_exception(struct vitrine_vcpu *vcpu, u8 nr, bool has_error, u32 error_code);
+void vitrine_vcpu_queue_page_fault(struct vitrine_vcpu *vcpu, u64 cr2, u32 error_code);
+u64 vitrine_vcpu_guest_tsc(struct vitrine_vcpu *vcpu, u64 host_tsc);
+int vitrine_vcpu_module_init(void);
+void vitrine_vcpu_module_exit(void);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * struct vitrine_vm: one virtual machine, behind one VM fd.
+ *
+ * Lock order, outermost first:
+ *
+ *	vcpu->mutex
+ *	  vm->lock
+ *	    vm->slots_lock		memory slots are changed
+ *	      mm->mmap_lock
+ *	        vm->mmu.lock		second-level tables are read or changed (spinning, taken by the mmu notifier)
+ *	    vm->irq.lock		interrupt routing and chip creation are changed
+ *	      chip locks (pic, ioapic, pit, lapic timer; spinning, interrupts off)
+ *
+ * vm->srcu protects readers of memory slots, buses and routing; it is held from entry to exit of RUN except while
+ * a vCPU sleeps, and is never synchronised under vcpu->mutex of a vCPU that is inside RUN on the same VM's srcu.
+ *
+ * Tags on members: [I] immutable after creation, [m] vm->lock, [s] vm->slots_lock for writers and vm->srcu for
+ * readers, [q] vm->irq.lock for writers and vm->srcu for readers, [v] vcpu->mutex, [n] vm->mmu.lock and the mmu
+ * notifier sequence, [c] owning CPU with preemption off, [a] atomic.
+ */
+#ifndef VITRINE_VM_H
+#define VITRINE_VM_H
+
+#include <linux/kvm.h>
+#include <linux/kvm_types.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/srcu.h>
+#include <linux/types.h>
+#include <linux/xarray.h>
+
+#include "irq/irq.h"
+#include "memslot.h"
+#include "mmu.h"
+
+struct file;
+struct vitrine_bus;
+struct vitrine_vcpu;
+struct vitrine_ioctl;
+
+#define VITRINE_MAX_VCPUS	1024	/* KVM_CAP_MAX_VCPUS; ids run below VITRINE_MAX_VCPU_IDS */
+#define VITRINE_MAX_VCPU_IDS	4096
+#define VITRINE_NR_BUSES	2
+enum { VITRINE_BUS_PIO, VITRINE_BUS_MMIO };
+
+struct vitrine_vm {
+	refcount_t users;		/* [a] the VM fd and each vCPU fd */
+	u32 id;				/* [I] never reused */
+	struct mm_struct *mm;		/* [I] the creator's; every ioctl must come from it */
+	struct list_head node;		/* the list of all VMs, under its own lock in vm.c */
+	struct mutex lock;
+	struct mutex slots_lock;
+	struct srcu_struct srcu;
+
+	struct xarray vcpus;		/* [a] vCPU by index; entries are added under lock, removed at destruction */
+	unsigned int nr_vcpus;		/* [m] created, for the writer */
+	atomic_t online_vcpus;		/* [a] visible in @vcpus; read by those who walk it */
+	u32 bsp_id;			/* [m] vCPU id that boots; fixed at the first CREATE_VCPU */
+	u32 max_vcpu_id;		/* [m] KVM_CAP_MAX_VCPU_ID, 0 = not set */
+
+	struct vitrine_memslots __rcu *slots;	/* [s] */
+	struct vitrine_mmu mmu;		/* [n] */
+	struct mmu_notifier notifier;	/* [I] */
+	gpa_t tss_addr;			/* [m] KVM_SET_TSS_ADDR: three pages the VMM keeps free */
+	gpa_t identity_map_addr;	/* [m] KVM_SET_IDENTITY_MAP_ADDR */
+
+	struct vitrine_bus __rcu *buses[VITRINE_NR_BUSES];	/* [s] in-kernel devices by address */
+	struct vitrine_irq irq;		/* [q] controllers, routing, PIT */
+
+	u64 default_tsc_khz;		/* [m] for vCPUs to come */
+	s64 kvmclock_offset_ns;		/* [m] KVM_SET_CLOCK */
+	bool exit_hypercall;		/* [m] */
+	bool dead;			/* [a] a failed VMX instruction: every RUN answers -EIO */
+};
+
+struct vitrine_vm *vitrine_vm_create(void);
+void vitrine_vm_get(struct vitrine_vm *vm);
+void vitrine_vm_put(struct vitrine_vm *vm);
+int vitrine_vm_open_fd(struct vitrine_vm *vm);
+void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why);
+void vitrine_vm_kick_all(struct vitrine_vm *vm, unsigned int request);
+int vitrine_vm_init(void);
+void vitrine_vm_exit(void);
+
+/* How many VMs live: for the tests that look for leaks. */
+unsigned int vitrine_vm_count(void);
+
+#define vitrine_vm_for_each_vcpu(index, vcpu, vm) \
+	xa_for_each_range(&(vm)->vcpus, index, vcpu, 0, (unsigned int)atomic_read(&(vm)->online_vcpus) - 1)
+
+#endif
