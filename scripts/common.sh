@@ -42,7 +42,7 @@ drop_root()
 }
 
 # Kbuild and most things that take a path from make cannot live with blanks,
-# and the cache is ours to place.
+# and the cache is ours to place. Sets CACHE.
 choose_cache()
 {
 	local home=${HOME:-}
@@ -59,8 +59,9 @@ choose_cache()
 	else
 		CACHE=/var/tmp/vitrine-$(id -u)
 	fi
-	mkdir -p -- "$CACHE" 2>/dev/null && [ -O "$CACHE" ] && [ -w "$CACHE" ] ||
-		die "the cache $CACHE cannot be written by $(id -un): set VITRINE_CACHE to a directory of your own"
+	if ! mkdir -p -- "$CACHE" 2>/dev/null || [ ! -O "$CACHE" ] || [ ! -w "$CACHE" ]; then
+		die "the cache $CACHE is not a directory that $(id -un) owns: set VITRINE_CACHE to another"
+	fi
 	export VITRINE_CACHE=$CACHE
 }
 
@@ -86,8 +87,6 @@ as_root()
 			sudo -n -- "$@"
 		fi
 	else
-		die "needs root for '$*' and there is no sudo: run it as root, then again as yourself"
+		die "root is needed to install packages and there is no sudo: run 'make setup' as root first"
 	fi
 }
-
-choose_cache

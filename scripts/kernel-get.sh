@@ -17,6 +17,7 @@
 
 . "$(dirname -- "$0")/common.sh"
 drop_root "$@"
+choose_cache
 
 usage()
 {
@@ -121,9 +122,9 @@ get_headers()
 	depends=$(apt-cache "${apt_options[@]}" show "$package=$version" 2>/dev/null | sed -n 's/^Depends: //p' | head -n 1)
 	[ -n "$depends" ] || return 1
 	want=("$package=$version")
-	for name in $(grep -oE 'linux-(headers-[^ ,]*-common|kbuild-[^ ,]*)' <<<"$depends"); do
+	while read -r name; do
 		want+=("$name=$version")
-	done
+	done < <(grep -oE 'linux-(headers-[^ ,]*-common|kbuild-[^ ,]*)' <<<"$depends")
 	fetch "${want[@]}" || return 1
 	unpack
 	# The two places that know absolute paths.
