@@ -1,0 +1,96 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# Builds the lab's own programs (loader ROM, PID 1, disk writer, supervisor) and the initramfs that
+# every run shares, when they are older than their sources. It takes a lock, as labs may start side
+# by side, and needs no network and no root.
+#
+# usage: build.sh OUT_DIR
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+out=$1
+mkdir -p "$out"
+
+exec 9>"$out/.lock"
+flock 9
+
+# newer TARGET SOURCES: true if TARGET need not be built
+newer() {
+	local target=$1 source
+
+	[ -e "$target" ] || return 1
+	shift
+	for source; do
+		[ ! "$source" -nt "$target" ] || return 1
+	done
+}
+
+compile() {
+	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -g0 -Wall -Wextra -Wno-missing-field-initializers "$@"
+}
+
+host_program() {
+	local name=$1
+
+	shift
+	if ! newer "$out/$name" "$here/$name.c" "$@"; then
+		compile -o "$out/$name.tmp" "$here/$name.c"
+		mv "$out/$name.tmp" "$out/$name"
+	fi
+}
+
+build_rom() {
+	local work=$out/rom sectors=4 sum
+
+	newer "$out/loader.rom" "$here"/rom* "$here"/{disk,frame}.h "$here/build.sh" && return
+	mkdir -p "$work"
+	compile -m32 -Os -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables \
+		-fcf-protection=none -mgeneral-regs-only -c -o "$work/rom.o" "$here/rom.c"
+	"${CC:-gcc}" -m32 -DROM_SECTORS="$sectors" -c -o "$work/entry.o" "$here/rom_entry.S"
+	ld -m elf_i386 --build-id=none -T "$here/rom.ld" -o "$work/rom.elf" "$work/entry.o" "$work/rom.o"
+	objcopy -O binary -j .rom "$work/rom.elf" "$work/rom.bin"
+	# The BIOS calls only what sums up to zero over its whole length.
+	truncate -s $((sectors * 512 - 1)) "$work/rom.bin"
+	sum=$(od -An -v -t u1 "$work/rom.bin" | awk '{ for (i = 1; i <= NF; i++) s += $i } END { print s }')
+	# shellcheck disable=SC2059 # the format is the byte
+	printf "\\$(printf %o $(((256 - sum % 256) % 256)))" >>"$work/rom.bin"
+	mv "$work/rom.bin" "$out/loader.rom"
+}
+
+build_init() {
+	newer "$out/init" "$here"/{init,mount,session,wire}.c "$here"/{init,disk,frame}.h && return
+	compile -static -s -o "$out/init.tmp" "$here"/{init,mount,session,wire}.c
+	mv "$out/init.tmp" "$out/init"
+}
+
+build_initramfs() {
+	local root=$out/initramfs busybox applet
+
+	newer "$out/initramfs.cpio" "$out/init" "$here/build.sh" && return
+	busybox=$(command -v busybox) || {
+		echo "lab: busybox is missing (Debian package busybox-static)" >&2
+		exit 1
+	}
+	rm -rf "$root"
+	mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,usr/local/bin,etc,root,lab,lib,dev,proc,sys,tmp,run,mnt,var}
+	cp "$out/init" "$root/init"
+	cp "$busybox" "$root/bin/busybox"
+	"$busybox" --list | while read -r applet; do
+		[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
+	done
+	ln -s ../run "$root/var/run"
+	printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n' >"$root/etc/passwd"
+	printf 'root:x:0:\ntty:x:5:\nnogroup:x:65534:\n' >"$root/etc/group"
+	printf '127.0.0.1 localhost vitrine-lab\n' >"$root/etc/hosts"
+	printf 'vitrine-lab\n' >"$root/etc/hostname"
+	printf 'PS1="lab# "\n' >"$root/etc/profile"
+	(cd "$root" && find . -print0 | cpio -0 -o -H newc -R 0:0 --quiet) >"$out/initramfs.tmp"
+	mv "$out/initramfs.tmp" "$out/initramfs.cpio"
+	rm -rf "$root"
+}
+
+host_program mkdisk "$here/disk.h"
+host_program supervise "$here/frame.h"
+build_rom
+build_init
+build_initramfs

@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
+# Functions that put things into the payload (a directory that becomes the lab's root); sourced by
+# run. They only read outside of that directory.
+
+is_elf() {
+	[ -f "$1" ] && [ "$(head -c 4 "$1" | od -An -v -t x1 | tr -d ' ')" = 7f454c46 ]
+}
+
+# stage_libraries STAGE ELF: what the dynamic loader would take here, at the same paths
+stage_libraries() {
+	local stage=$1 library
+
+	while read -r library; do
+		[ -e "$stage$library" ] && continue
+		mkdir -p "$stage${library%/*}"
+		cp -L "$library" "$stage$library"
+	done < <(ldd "$2" 2>/dev/null | grep -o '/[^ ]*' || true)
+}
+
+# stage_file STAGE SRC[:DST]
+stage_file() {
+	local stage=$1 source=$2 target='' elf
+
+	if [ ! -e "$source" ] && [ "${source%:*}" != "$source" ]; then
+		target=${source##*:}
+		source=${source%:*}
+	fi
+	[ -e "$source" ] || {
+		echo "lab: --file $source: there is no such file" >&2
+		return 1
+	}
+	source=${source%/}
+	[ -n "$target" ] || target=/root/${source##*/}
+	case $target in
+	*/) target=$target${source##*/} ;;
+	esac
+	case $target in
+	/*) ;;
+	*) target=/root/$target ;;
+	esac
+	mkdir -p "$stage${target%/*}"
+	if [ -d "$source" ]; then
+		mkdir -p "$stage$target"
+		cp -RL "$source/." "$stage$target"
+	else
+		cp -L "$source" "$stage$target"
+	fi
+	while IFS= read -r -d '' elf; do
+		if is_elf "$elf"; then
+			stage_libraries "$stage" "$elf"
+		fi
+	done < <(find "$stage$target" -type f -print0)
+}
+
+# strip_module FROM TO: debug information and BTF cost more ticks to insert than a kernel to boot
+strip_module() {
+	case $1 in
+	*.xz) xz -dc "$1" >"$2.full" ;;
+	*) cp "$1" "$2.full" ;;
+	esac
+	objcopy --strip-debug --remove-section .BTF "$2.full" "$2"
+	rm -f "$2.full"
+}
+
+# stage_kvm STAGE MODULES RELEASE CACHE: KVM of that kernel, for modprobe
+stage_kvm() {
+	local stage=$1 modules=$2 release=$3 cache=$4 tree name from
+
+	tree=$stage/lib/modules/$release
+	mkdir -p "$cache" "$tree/kernel"
+	for name in irqbypass kvm kvm-intel; do
+		from=$(find "$modules" -name "$name.ko" -o -name "$name.ko.xz" | head -n 1)
+		[ -n "$from" ] || {
+			echo "lab: --with-kvm: no $name.ko under $modules" >&2
+			return 1
+		}
+		if [ ! "$cache/$name.ko" -nt "$from" ]; then
+			strip_module "$from" "$cache/$name.ko.$$"
+			mv "$cache/$name.ko.$$" "$cache/$name.ko"
+		fi
+		cp "$cache/$name.ko" "$tree/kernel/"
+	done
+	cat >"$tree/modules.dep" <<-DEP
+		kernel/irqbypass.ko:
+		kernel/kvm.ko: kernel/irqbypass.ko
+		kernel/kvm-intel.ko: kernel/kvm.ko kernel/irqbypass.ko
+	DEP
+}
