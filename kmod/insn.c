@@ -2,166 +2,23 @@
 /*
  * Instruction decoder: bytes in, struct vitrine_insn out.
  *
- * Owns which instructions are recognised. It claims those that compilers and kernels point at
- * device memory and refuses all others, so that what it accepts is exactly understood. It must not
- * read beyond the buffer, know register contents, or judge an access.
+ * Owns the walk over the bytes: prefixes, opcode, ModRM, SIB, displacement, immediate. What the
+ * opcodes mean stands in insn_opcode.c. It claims the instructions that compilers and kernels point
+ * at device memory and refuses all others, so that what it accepts is exactly understood. It must
+ * not read beyond the buffer, know register contents, or judge an access.
  *
- * Encodings: SDM, "Instruction Format" and "Opcode Map".
+ * Encodings: SDM, "Instruction Format".
  */
 #include <linux/errno.h>
 #include <linux/string.h>
 
-#include "insn.h"
+#include "insn_opcode.h"
 
 struct cursor {
 	const u8 *bytes;
 	unsigned int len;
 	unsigned int pos;
 	int err;
-};
-
-struct prefixes {
-	bool operand_size;
-	bool address_size;
-	bool lock;
-	u8 rep;			/* F2, F3 or 0: the last one counts */
-	u8 seg;			/* enum vitrine_insn_seg or INSN_NR_SEGS */
-	u8 rex;
-};
-
-#define REX_B	0x1
-#define REX_X	0x2
-#define REX_R	0x4
-#define REX_W	0x8
-
-enum form {
-	FORM_REFUSED,
-	FORM_RM_REG,		/* memory first */
-	FORM_REG_RM,
-	FORM_RM,
-	FORM_RM_IMM,		/* immediate of the operand size, at most four bytes */
-	FORM_RM_IMM8,
-	FORM_LOAD_OFFSET,
-	FORM_STORE_OFFSET,
-	FORM_STRING,
-};
-
-/* Operations that ModRM.reg, the mode or a mandatory prefix decides; past enum vitrine_insn_op. */
-enum {
-	GROUP_ALU = 0x80,
-	GROUP_ALU_ALIAS,
-	GROUP_MOV,
-	GROUP_UNARY,
-	GROUP_INC,
-	GROUP_BT,
-	GROUP_WIDE,
-	GROUP_MOVSXD,
-	GROUP_MOVNTI,
-	GROUP_XMM,
-};
-
-struct opcode {
-	u8 op;
-	u8 form;
-	u8 size;		/* bytes in memory; 0 stands for the operand size */
-};
-
-#define ROW(first, o, f)	[first] = { o, f, 1 }, [(first) + 1] = { o, f, 0 }
-#define ALU_ROWS(first, o)	ROW(first, o, FORM_RM_REG), ROW((first) + 2, o, FORM_REG_RM)
-
-static const struct opcode one_byte[256] = {
-	ALU_ROWS(0x00, INSN_OP_ADD),
-	ALU_ROWS(0x08, INSN_OP_OR),
-	ALU_ROWS(0x10, INSN_OP_ADC),
-	ALU_ROWS(0x18, INSN_OP_SBB),
-	ALU_ROWS(0x20, INSN_OP_AND),
-	ALU_ROWS(0x28, INSN_OP_SUB),
-	ALU_ROWS(0x30, INSN_OP_XOR),
-	ALU_ROWS(0x38, INSN_OP_CMP),
-	[0x63] = { GROUP_MOVSXD, FORM_REG_RM, 4 },
-	ROW(0x80, GROUP_ALU, FORM_RM_IMM),
-	[0x82] = { GROUP_ALU_ALIAS, FORM_RM_IMM, 1 },
-	[0x83] = { GROUP_ALU, FORM_RM_IMM8, 0 },
-	ROW(0x84, INSN_OP_TEST, FORM_RM_REG),
-	ROW(0x86, INSN_OP_XCHG, FORM_RM_REG),
-	ROW(0x88, INSN_OP_MOV, FORM_RM_REG),
-	ROW(0x8a, INSN_OP_MOV, FORM_REG_RM),
-	ROW(0xa0, INSN_OP_MOV, FORM_LOAD_OFFSET),
-	ROW(0xa2, INSN_OP_MOV, FORM_STORE_OFFSET),
-	ROW(0xa4, INSN_OP_MOVS, FORM_STRING),
-	ROW(0xa6, INSN_OP_CMPS, FORM_STRING),
-	ROW(0xaa, INSN_OP_STOS, FORM_STRING),
-	ROW(0xac, INSN_OP_LODS, FORM_STRING),
-	ROW(0xae, INSN_OP_SCAS, FORM_STRING),
-	ROW(0xc6, GROUP_MOV, FORM_RM_IMM),
-	ROW(0xf6, GROUP_UNARY, FORM_RM),
-	ROW(0xfe, GROUP_INC, FORM_RM),
-};
-
-static const struct opcode two_byte[256] = {
-	[0x10 ... 0x11] = { GROUP_XMM, FORM_REG_RM, 16 },
-	[0x28 ... 0x29] = { GROUP_XMM, FORM_REG_RM, 16 },
-	[0x2b] = { GROUP_XMM, FORM_REG_RM, 16 },
-	[0x40 ... 0x4f] = { INSN_OP_CMOV, FORM_REG_RM, 0 },
-	[0x6e ... 0x6f] = { GROUP_XMM, FORM_REG_RM, 16 },
-	[0x7e ... 0x7f] = { GROUP_XMM, FORM_REG_RM, 16 },
-	[0x90 ... 0x9f] = { INSN_OP_SET, FORM_RM, 1 },
-	[0xa3] = { INSN_OP_BT, FORM_RM_REG, 0 },
-	[0xab] = { INSN_OP_BTS, FORM_RM_REG, 0 },
-	[0xb3] = { INSN_OP_BTR, FORM_RM_REG, 0 },
-	[0xbb] = { INSN_OP_BTC, FORM_RM_REG, 0 },
-	[0xba] = { GROUP_BT, FORM_RM_IMM8, 0 },
-	ROW(0xb0, INSN_OP_CMPXCHG, FORM_RM_REG),
-	[0xb6] = { INSN_OP_MOVZX, FORM_REG_RM, 1 },
-	[0xb7] = { INSN_OP_MOVZX, FORM_REG_RM, 2 },
-	[0xbe] = { INSN_OP_MOVSX, FORM_REG_RM, 1 },
-	[0xbf] = { INSN_OP_MOVSX, FORM_REG_RM, 2 },
-	ROW(0xc0, INSN_OP_XADD, FORM_RM_REG),
-	[0xc3] = { GROUP_MOVNTI, FORM_RM_REG, 0 },
-	[0xc7] = { GROUP_WIDE, FORM_RM, 8 },
-	[0xd6] = { GROUP_XMM, FORM_REG_RM, 16 },
-	[0xe7] = { GROUP_XMM, FORM_REG_RM, 16 },
-	[0xf0] = { GROUP_XMM, FORM_REG_RM, 16 },
-};
-
-static const struct opcode movbe_load = { INSN_OP_MOVBE, FORM_REG_RM, 0 };
-static const struct opcode movbe_store = { INSN_OP_MOVBE, FORM_RM_REG, 0 };
-static const struct opcode movntdqa = { GROUP_XMM, FORM_REG_RM, 16 };
-static const struct opcode refused;
-
-/* SSE moves by mandatory prefix. A size of 0 is four bytes, or eight with REX.W. */
-static const struct xmm_move {
-	u8 opcode;
-	u8 prefix;
-	u8 size;
-	bool store;
-	bool aligned;
-} xmm_moves[] = {
-	{ 0x10, 0x00, 16, false, false },	/* MOVUPS */
-	{ 0x10, 0x66, 16, false, false },	/* MOVUPD */
-	{ 0x10, 0xf3, 4, false, false },	/* MOVSS */
-	{ 0x10, 0xf2, 8, false, false },	/* MOVSD */
-	{ 0x11, 0x00, 16, true, false },
-	{ 0x11, 0x66, 16, true, false },
-	{ 0x11, 0xf3, 4, true, false },
-	{ 0x11, 0xf2, 8, true, false },
-	{ 0x28, 0x00, 16, false, true },	/* MOVAPS */
-	{ 0x28, 0x66, 16, false, true },	/* MOVAPD */
-	{ 0x29, 0x00, 16, true, true },
-	{ 0x29, 0x66, 16, true, true },
-	{ 0x2a, 0x66, 16, false, true },	/* MOVNTDQA, in the 0F 38 map */
-	{ 0x2b, 0x00, 16, true, true },		/* MOVNTPS */
-	{ 0x2b, 0x66, 16, true, true },		/* MOVNTPD */
-	{ 0x6e, 0x66, 0, false, false },	/* MOVD, MOVQ */
-	{ 0x6f, 0x66, 16, false, true },	/* MOVDQA */
-	{ 0x6f, 0xf3, 16, false, false },	/* MOVDQU */
-	{ 0x7e, 0x66, 0, true, false },		/* MOVD, MOVQ */
-	{ 0x7e, 0xf3, 8, false, false },	/* MOVQ */
-	{ 0x7f, 0x66, 16, true, true },
-	{ 0x7f, 0xf3, 16, true, false },
-	{ 0xd6, 0x66, 8, true, false },		/* MOVQ */
-	{ 0xe7, 0x66, 16, true, true },		/* MOVNTDQ */
-	{ 0xf0, 0xf2, 16, false, false },	/* LDDQU */
 };
 
 static u8 next_byte(struct cursor *c)
@@ -199,7 +56,7 @@ static s64 next_signed(struct cursor *c, unsigned int size)
 	}
 }
 
-static void override_segment(struct prefixes *p, enum vitrine_insn_mode mode, u8 seg)
+static void override_segment(struct vitrine_insn_prefixes *p, enum vitrine_insn_mode mode, u8 seg)
 {
 	/* 64-bit mode ignores the other four, even where they follow FS or GS. */
 	if (mode != VITRINE_INSN_64 || seg >= INSN_FS)
@@ -207,7 +64,8 @@ static void override_segment(struct prefixes *p, enum vitrine_insn_mode mode, u8
 }
 
 /* Returns the first byte that is no prefix. */
-static u8 decode_prefixes(struct cursor *c, enum vitrine_insn_mode mode, struct prefixes *p)
+static u8 decode_prefixes(struct cursor *c, enum vitrine_insn_mode mode,
+			  struct vitrine_insn_prefixes *p)
 {
 	for (;;) {
 		u8 byte = next_byte(c);
@@ -249,36 +107,7 @@ static u8 decode_prefixes(struct cursor *c, enum vitrine_insn_mode mode, struct 
 	}
 }
 
-static const struct opcode *decode_opcode(struct cursor *c, const struct prefixes *p, u8 *byte)
-{
-	if (*byte != 0x0f)
-		return &one_byte[*byte];
-
-	*byte = next_byte(c);
-	if (*byte != 0x38)
-		return &two_byte[*byte];
-
-	*byte = next_byte(c);
-	switch (*byte) {
-	case 0x2a:
-		return &movntdqa;
-	case 0xf0:
-		return p->rep ? &refused : &movbe_load;
-	case 0xf1:
-		return p->rep ? &refused : &movbe_store;
-	default:
-		return &refused;
-	}
-}
-
-static u8 operand_size(enum vitrine_insn_mode mode, const struct prefixes *p)
-{
-	if (p->rex & REX_W)
-		return 8;
-	return p->operand_size == (mode == VITRINE_INSN_16) ? 4 : 2;
-}
-
-static u8 address_size(enum vitrine_insn_mode mode, const struct prefixes *p)
+static u8 address_size(enum vitrine_insn_mode mode, const struct vitrine_insn_prefixes *p)
 {
 	if (mode == VITRINE_INSN_64)
 		return p->address_size ? 4 : 8;
@@ -317,7 +146,7 @@ static void decode_mem16(struct cursor *c, u8 mod, u8 rm, struct vitrine_insn_me
 
 /* SDM, "32-Bit Addressing Forms with the ModR/M Byte" and "REX Prefixes" */
 static void decode_mem32(struct cursor *c, u8 mod, u8 rm, enum vitrine_insn_mode mode,
-			 const struct prefixes *p, struct vitrine_insn_mem *mem)
+			 const struct vitrine_insn_prefixes *p, struct vitrine_insn_mem *mem)
 {
 	bool has_sib = rm == 4;
 	u8 base = rm;
@@ -345,82 +174,6 @@ static void decode_mem32(struct cursor *c, u8 mod, u8 rm, enum vitrine_insn_mode
 		mem->disp = next_signed(c, mod == 1 ? 1 : 4);
 }
 
-/* Settles what ModRM.reg or the mode leaves open in the opcode. */
-static int resolve_group(struct opcode *oc, enum vitrine_insn_mode mode,
-			 const struct prefixes *p, u8 reg)
-{
-	switch (oc->op) {
-	case GROUP_ALU_ALIAS:
-		if (mode == VITRINE_INSN_64)
-			return -EINVAL;
-		fallthrough;
-	case GROUP_ALU:
-		oc->op = INSN_OP_ADD + reg;
-		return 0;
-	case GROUP_MOV:
-		oc->op = INSN_OP_MOV;
-		return reg ? -EINVAL : 0;
-	case GROUP_UNARY:
-		if (reg > 3)
-			return -EOPNOTSUPP;
-		if (reg < 2) {
-			oc->op = INSN_OP_TEST;
-			oc->form = FORM_RM_IMM;
-		} else {
-			oc->op = reg == 2 ? INSN_OP_NOT : INSN_OP_NEG;
-		}
-		return 0;
-	case GROUP_INC:
-		if (reg > 1)
-			return -EOPNOTSUPP;
-		oc->op = INSN_OP_INC + reg;
-		return 0;
-	case GROUP_BT:
-		if (reg < 4)
-			return -EINVAL;
-		oc->op = INSN_OP_BT + reg - 4;
-		return 0;
-	case GROUP_WIDE:
-		if (reg != 1)
-			return -EOPNOTSUPP;
-		oc->op = INSN_OP_CMPXCHG_WIDE;
-		if (p->rex & REX_W)
-			oc->size = 16;
-		return 0;
-	case GROUP_MOVSXD:
-		if (mode != VITRINE_INSN_64)
-			return -EOPNOTSUPP;
-		oc->op = INSN_OP_MOVSX;
-		if (operand_size(mode, p) == 2)
-			oc->size = 2;
-		return 0;
-	case GROUP_MOVNTI:
-		oc->op = INSN_OP_MOV;
-		return p->operand_size || p->rep ? -EINVAL : 0;
-	default:
-		return 0;
-	}
-}
-
-static int resolve_xmm(struct opcode *oc, const struct prefixes *p, u8 byte, bool *aligned)
-{
-	u8 prefix = p->rep ?: (p->operand_size ? 0x66 : 0);
-	unsigned int i;
-
-	for (i = 0; i < sizeof(xmm_moves) / sizeof(xmm_moves[0]); i++) {
-		const struct xmm_move *move = &xmm_moves[i];
-
-		if (move->opcode != byte || move->prefix != prefix)
-			continue;
-		oc->op = INSN_OP_MOV_XMM;
-		oc->form = move->store ? FORM_RM_REG : FORM_REG_RM;
-		oc->size = move->size ?: (p->rex & REX_W ? 8 : 4);
-		*aligned = move->aligned;
-		return 0;
-	}
-	return -EOPNOTSUPP;
-}
-
 static u8 memory_access(const struct vitrine_insn *insn)
 {
 	switch (insn->op) {
@@ -439,7 +192,7 @@ static u8 memory_access(const struct vitrine_insn *insn)
 	}
 }
 
-static void set_reg(struct vitrine_insn *insn, u8 reg, u8 size, const struct prefixes *p)
+static void set_reg(struct vitrine_insn *insn, u8 reg, u8 size, const struct vitrine_insn_prefixes *p)
 {
 	insn->src = INSN_SRC_REG;
 	insn->reg = reg;
@@ -450,70 +203,57 @@ static void set_reg(struct vitrine_insn *insn, u8 reg, u8 size, const struct pre
 	}
 }
 
-/* Operands that follow from the opcode alone: whole offsets and strings. */
-static void decode_implied(struct cursor *c, const struct opcode *oc, const struct prefixes *p,
-			   struct vitrine_insn *insn)
+/* A whole offset in place of ModRM: always with the accumulator. */
+static void decode_offset(struct cursor *c, u8 form, const struct vitrine_insn_prefixes *p,
+			  struct vitrine_insn *insn)
+{
+	set_reg(insn, INSN_RAX, insn->mem_size, p);
+	insn->mem_first = form == FORM_STORE_OFFSET;
+	insn->mem.disp = next_unsigned(c, insn->mem.addr_size);
+}
+
+static void decode_string(const struct vitrine_insn_prefixes *p, struct vitrine_insn *insn)
 {
 	struct vitrine_insn_mem *mem = &insn->mem;
 
-	if (oc->form != FORM_STRING) {
+	if (insn->op != INSN_OP_MOVS && insn->op != INSN_OP_CMPS)
 		set_reg(insn, INSN_RAX, insn->mem_size, p);
-		insn->mem_first = oc->form == FORM_STORE_OFFSET;
-		mem->disp = next_unsigned(c, mem->addr_size);
-		return;
-	}
-
-	if (oc->op != INSN_OP_MOVS && oc->op != INSN_OP_CMPS)
-		set_reg(insn, INSN_RAX, insn->mem_size, p);
-	insn->mem_first = oc->op == INSN_OP_STOS;
+	insn->mem_first = insn->op == INSN_OP_STOS;
 	mem->base = INSN_RSI;
-	if (oc->op == INSN_OP_STOS || oc->op == INSN_OP_SCAS) {
+	if (insn->op == INSN_OP_STOS || insn->op == INSN_OP_SCAS) {
 		mem->base = INSN_RDI;
+		/* Not to be overridden. */
 		mem->seg = INSN_ES;
 	}
-	if (p->rep == 0xf2 && (oc->op == INSN_OP_CMPS || oc->op == INSN_OP_SCAS))
+	if (p->rep == 0xf2 && (insn->op == INSN_OP_CMPS || insn->op == INSN_OP_SCAS))
 		insn->rep = INSN_REPNE;
 	else if (p->rep)
 		insn->rep = INSN_REP;
 }
 
-static int decode_modrm(struct cursor *c, struct opcode *oc, u8 byte, enum vitrine_insn_mode mode,
-			const struct prefixes *p, struct vitrine_insn *insn)
+/* Everything after ModRM, when the opcode is settled. */
+static void decode_operands(struct cursor *c, u8 modrm, u8 form, enum vitrine_insn_mode mode,
+			    const struct vitrine_insn_prefixes *p, struct vitrine_insn *insn)
 {
-	u8 modrm = next_byte(c);
-	u8 reg = (modrm >> 3) & 7;
-	u8 size;
-	int ret;
-
-	if (c->err)
-		return c->err;
-	if (modrm >> 6 == 3)
-		return -EOPNOTSUPP;
-
-	if (oc->op == GROUP_XMM)
-		ret = resolve_xmm(oc, p, byte, &insn->aligned);
-	else
-		ret = resolve_group(oc, mode, p, reg);
-	if (ret)
-		return ret;
+	u8 reg = ((modrm >> 3) & 7) | (p->rex & REX_R ? 8 : 0);
+	u8 size = insn->mem_size;
 
 	if (insn->mem.addr_size == 2)
 		decode_mem16(c, modrm >> 6, modrm & 7, &insn->mem);
 	else
 		decode_mem32(c, modrm >> 6, modrm & 7, mode, p, &insn->mem);
+	if (p->seg != INSN_NR_SEGS)
+		insn->mem.seg = p->seg;
 
-	size = oc->size ?: operand_size(mode, p);
-	insn->mem_size = size;
-	insn->mem_first = oc->form != FORM_REG_RM;
-	reg |= p->rex & REX_R ? 8 : 0;
-
-	switch (oc->form) {
+	insn->mem_first = form != FORM_REG_RM;
+	switch (form) {
 	case FORM_RM_REG:
 	case FORM_REG_RM:
-		if (oc->op == INSN_OP_MOVZX || oc->op == INSN_OP_MOVSX)
-			set_reg(insn, reg, operand_size(mode, p), p);
-		else
-			set_reg(insn, reg, oc->op == INSN_OP_MOV_XMM ? 16 : size, p);
+		if (insn->op == INSN_OP_MOVZX || insn->op == INSN_OP_MOVSX)
+			size = vitrine_insn_operand_size(mode, p);
+		else if (insn->op == INSN_OP_MOV_XMM)
+			size = 16;
+		set_reg(insn, reg, size, p);
 		break;
 	case FORM_RM_IMM:
 		insn->src = INSN_SRC_IMM;
@@ -524,52 +264,67 @@ static int decode_modrm(struct cursor *c, struct opcode *oc, u8 byte, enum vitri
 		insn->imm = next_signed(c, 1);
 		break;
 	}
-	return 0;
+}
+
+static struct vitrine_insn_opcode decode_opcode(struct cursor *c, u8 *byte)
+{
+	if (*byte != 0x0f)
+		return vitrine_insn_opcode_find(INSN_MAP_ONE_BYTE, *byte);
+	*byte = next_byte(c);
+	if (*byte != 0x38)
+		return vitrine_insn_opcode_find(INSN_MAP_0F, *byte);
+	*byte = next_byte(c);
+	return vitrine_insn_opcode_find(INSN_MAP_0F38, *byte);
 }
 
 int vitrine_insn_decode(const u8 *bytes, unsigned int len, enum vitrine_insn_mode mode,
 			struct vitrine_insn *insn)
 {
+	struct vitrine_insn_prefixes p = { .seg = INSN_NR_SEGS };
 	struct cursor c = { .bytes = bytes, .len = len };
-	struct prefixes p = { .seg = INSN_NR_SEGS };
-	struct opcode oc;
-	u8 byte;
+	struct vitrine_insn_opcode opcode;
+	bool has_modrm;
+	u8 byte, modrm = 0;
 	int ret;
 
 	memset(insn, 0, sizeof(*insn));
 	byte = decode_prefixes(&c, mode, &p);
-	oc = *decode_opcode(&c, &p, &byte);
+	opcode = decode_opcode(&c, &byte);
+	if (!c.err && opcode.form == FORM_REFUSED)
+		return -EOPNOTSUPP;
+	has_modrm = opcode.form < FORM_LOAD_OFFSET;
+	if (has_modrm)
+		modrm = next_byte(&c);
 	if (c.err)
 		return c.err;
-	if (oc.form == FORM_REFUSED)
+	if (has_modrm && modrm >> 6 == 3)
 		return -EOPNOTSUPP;
+	ret = vitrine_insn_opcode_resolve(&opcode, byte, (modrm >> 3) & 7, mode, &p);
+	if (ret)
+		return ret;
 
+	insn->op = opcode.op;
+	insn->mem_size = opcode.size ?: vitrine_insn_operand_size(mode, &p);
+	insn->aligned = opcode.aligned;
+	insn->lock = p.lock;
+	if (insn->op == INSN_OP_CMOV || insn->op == INSN_OP_SET)
+		insn->cond = byte & 0xf;
 	insn->mem.addr_size = address_size(mode, &p);
 	insn->mem.base = INSN_NO_REG;
 	insn->mem.index = INSN_NO_REG;
-	insn->mem.seg = INSN_DS;
-	insn->cond = oc.op == INSN_OP_CMOV || oc.op == INSN_OP_SET ? byte & 0xf : 0;
+	insn->mem.seg = p.seg != INSN_NR_SEGS ? p.seg : INSN_DS;
 
-	if (oc.form >= FORM_LOAD_OFFSET) {
-		insn->mem_size = oc.size ?: operand_size(mode, &p);
-		decode_implied(&c, &oc, &p, insn);
-	} else {
-		ret = decode_modrm(&c, &oc, byte, mode, &p, insn);
-		if (ret)
-			return ret;
-	}
+	if (opcode.form == FORM_STRING)
+		decode_string(&p, insn);
+	else if (!has_modrm)
+		decode_offset(&c, opcode.form, &p, insn);
+	else
+		decode_operands(&c, modrm, opcode.form, mode, &p, insn);
 	if (c.err)
 		return c.err;
 
-	insn->op = oc.op;
 	insn->len = c.pos;
-	insn->lock = p.lock;
 	insn->access = memory_access(insn);
-	insn->aligned |= insn->mem_size == 16 && insn->op == INSN_OP_CMPXCHG_WIDE;
-	/* ES:rDI of a string cannot be overridden. */
-	if (p.seg != INSN_NR_SEGS && !(oc.form == FORM_STRING && insn->mem.base == INSN_RDI))
-		insn->mem.seg = p.seg;
-
 	/* SDM, "LOCK": only these may carry it, and they are just the ones that read and write. */
 	if (p.lock && insn->access != (INSN_ACCESS_READ | INSN_ACCESS_WRITE))
 		return -EINVAL;
