@@ -29,10 +29,10 @@ fi
 release=$(sed -n 's/^#define UTS_RELEASE "\(.*\)"$/\1/p' "$kdir/include/generated/utsrelease.h" 2>/dev/null) || true
 [ -n "$release" ] || die "$kdir: no kernel headers there (include/generated/utsrelease.h is missing)"
 
-out=build/module/$release
+out=${VITRINE_MODULE_OUT:-build/module}/$release
 farm=$ROOT/$out
 if [[ $farm == *[[:space:]]* ]]; then
-	farm=$CACHE/build/$(printf '%s' "$ROOT" | sha256sum | cut -c 1-12)/$release
+	farm=$CACHE/build/$(printf '%s' "$ROOT" | sha256sum | cut -c 1-12)/$out
 fi
 mkdir -p "$farm" "$out"
 # Links to what is no more would hide that it is gone.

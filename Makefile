@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Every entry point of the project. The work is in scripts/; this file knows
+# what depends on what. "make help" lists the targets.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+UDEVDIR ?= /usr/lib/udev/rules.d
+MODDIR ?= /lib/modules
+KDIR ?=
+LAB_KERNEL ?= 6.1
+T ?= *
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+SHELL := /bin/bash
+
+# Under sudo only the package manager runs as root. The packages come first,
+# as the user may have no other way to become root; then everything again as
+# the user. "install" is the exception: it builds as the user, too, and copies
+# as root.
+DROP := $(if $(filter-out root,$(SUDO_USER)),$(if $(filter 0,$(shell id -u)),yes))
+GOALS := $(or $(MAKECMDGOALS),all)
+ifeq ($(DROP)$(filter install uninstall help setup,$(GOALS)),yes)
+
+.PHONY: drop $(GOALS)
+$(GOALS): drop ;
+drop:
+	@scripts/setup.sh build lab test check
+	+@scripts/as-user.sh $(MAKE) --no-print-directory $(GOALS)
+
+else
+
+CACHE := $(shell . scripts/common.sh && choose_cache >&2 && echo "$$CACHE")
+ifeq ($(CACHE),)
+$(error no cache directory, see above)
+endif
+export VITRINE_CACHE := $(CACHE)
+LAB_DIR := $(CACHE)/kernel/$(LAB_KERNEL)-cloud
+HARNESS := $(CACHE)/source/6.1/tools/testing/selftests
+
+CC := gcc
+AR := ar
+CFLAGS ?= -O2 -g
+USER_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-initializers \
+	-Wstrict-prototypes -Wshadow -fno-strict-aliasing -MMD -MP $(CFLAGS)
+TOOL_CFLAGS := $(USER_CFLAGS) -Itools/lib -Iuapi
+TEST_CFLAGS := $(USER_CFLAGS) -Itests -Itools/lib -Iuapi -isystem $(HARNESS)
+UNIT_CFLAGS := $(USER_CFLAGS) -Itests/unit/shim -Ikmod -Iuapi -isystem $(HARNESS) \
+	-fsanitize=address,undefined -fno-sanitize-recover=all
+TOOL_LIBS := -ljson-c -lpthread
+UNIT_LIBS := -lZydis -ljson-c -lpthread
+
+LIB_OBJS := $(patsubst tools/%.c,build/tools/%.o,$(wildcard tools/lib/*.c))
+TOOL_OBJS := $(patsubst tools/%.c,build/tools/%.o,$(wildcard tools/*.c))
+TOOL := $(if $(TOOL_OBJS),build/tools/vitrine)
+LIB := $(if $(LIB_OBJS),build/tools/libvitrine.a)
+EXAMPLES := $(patsubst tools/examples/%.c,build/tools/examples/%,$(wildcard tools/examples/*.c))
+TEST_OBJS := $(patsubst tests/lib/%.c,build/tests/lib/%.o,$(wildcard tests/lib/*.c))
+TESTS := $(patsubst tests/%.c,build/tests/%,$(wildcard tests/*_test.c tests/long/*_test.c))
+UNITS := $(patsubst tests/%.c,build/tests/%,$(wildcard tests/unit/*_test.c))
+MANS := $(wildcard tools/man/*.1)
+COMPLETION := $(wildcard tools/completion/vitrine.bash)
+
+# A comment line "build: FILES -lNAMES" in a test adds to what it is made of.
+extra = $$(sed -n 's/^[ \/]*\*\{1,2\} *build: *\([^*]*\).*/\1/p' $<)
+
+.PHONY: all module tool tests run test test-long lab check setup install uninstall clean help
+.PHONY: setup-build setup-lab setup-test setup-check source lab-kernel lab-module guest
+
+all: module tool
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: make              vitrine.ko (for the running kernel if its headers are installed,
+#:                   else for the lab's), the tool vitrine, libvitrine.a
+#: make run          boot a Debian kernel as a guest of Vitrine in the emulated machine
+#: make lab          a shell in the emulated machine, with the module loaded
+#: make test         unit tests, quick checks, and the tests in the emulated machine
+#: make test-long    the same, and the tests that take longer
+#: make check        static checks, and builds for every kernel we know
+#: make install      module, tool, library, man pages, completion, udev rule (as root)
+#: make uninstall    takes them away
+#: make setup        only install the Debian packages that the above need
+#: make clean        removes build/ (the cache stays: see VITRINE_CACHE)
+#:
+#: KDIR=DIR          build for the kernel whose headers are in DIR
+#: T='GLOB'          the tests to run, by name: make test T='memslot*'
+#: LAB_KERNEL=6.12   the lab's kernel (6.1)
+#: PREFIX, DESTDIR   where to install (/usr/local, empty)
+#: VITRINE_CACHE     kernels and sources (~/.cache/vitrine, 0.5 to 2 GB)
+
+setup:
+	@scripts/setup.sh build lab test check
+
+setup-%:
+	@scripts/setup.sh $*
+
+source: | setup-build
+	@scripts/kernel-get.sh 6.1 cloud source
+
+lab-kernel: | setup-build
+	@scripts/kernel-get.sh $(LAB_KERNEL) cloud image headers
+
+# The module
+
+module: | setup-build
+	@scripts/build-module.sh "$(KDIR)"
+
+lab-module: | lab-kernel
+	@scripts/build-module.sh $(LAB_DIR)/headers/build
+
+# The tool and its library
+
+tool: $(LIB) $(TOOL) $(EXAMPLES)
+
+build/tools/%.o: tools/%.c | setup-build
+	@mkdir -p $(@D)
+	@$(CC) $(TOOL_CFLAGS) -c -o $@ $<
+
+build/tools/libvitrine.a: $(LIB_OBJS)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+	@echo "tool: $@"
+
+build/tools/vitrine: $(TOOL_OBJS) $(LIB)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+	@echo "tool: $@"
+
+build/tools/examples/%: tools/examples/%.c $(LIB) | setup-build
+	@mkdir -p $(@D)
+	@$(CC) $(TOOL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB) $(TOOL_LIBS)
+	@echo "tool: $@"
+
+# The tests
+
+tests: $(TESTS) $(UNITS)
+
+build/tests/lib/%.o: tests/lib/%.c | setup-build source
+	@mkdir -p $(@D)
+	@$(CC) $(TEST_CFLAGS) -c -o $@ $<
+
+build/tests/unit/%: tests/unit/%.c $(wildcard kmod/*.c kmod/*/*.c tests/unit/*.h) | setup-build setup-test source
+	@mkdir -p $(@D)
+	@$(CC) $(UNIT_CFLAGS) $(LDFLAGS) -o $@ $< $(extra) $(UNIT_LIBS)
+	@echo "tests: $@"
+
+build/tests/%_test: tests/%_test.c $(TEST_OBJS) $(LIB) | setup-build source
+	@mkdir -p $(@D)
+	@$(CC) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $< $(extra) $(TEST_OBJS) $(LIB) $(TOOL_LIBS)
+	@echo "tests: $@"
+
+guest: | setup-lab setup-build
+	@scripts/guest-initramfs.sh
+
+# What runs in the emulated machine
+
+run: lab-module tool guest | setup-lab
+	@scripts/run-guest.sh $(LAB_KERNEL)
+
+lab: lab-module tool | setup-lab
+	@scripts/lab/run --kernel $(LAB_KERNEL) --interactive
+
+test: lab-module tool tests guest | setup-lab setup-check
+	@scripts/test.sh --kernel $(LAB_KERNEL) '$(T)'
+
+test-long: lab-module tool tests guest | setup-lab setup-check
+	@scripts/test.sh --kernel $(LAB_KERNEL) --long '$(T)'
+
+check: source | setup-check
+	@scripts/check.sh
+
+# What ends up outside the checkout
+
+install: $(if $(DROP),,all)
+	+$(if $(DROP),@scripts/setup.sh build && scripts/as-user.sh $(MAKE) --no-print-directory all KDIR="$(KDIR)")
+	@scripts/install.sh install "$(DESTDIR)" "$(PREFIX)" "$(UDEVDIR)" "$(MODDIR)" "$(KDIR)"
+
+uninstall:
+	@scripts/install.sh uninstall "$(DESTDIR)" "$(PREFIX)" "$(UDEVDIR)" "$(MODDIR)" "$(KDIR)"
+
+clean:
+	@rm -rf build
+	@echo "clean: build/ is gone; kernels and sources stay in $(CACHE)"
+
+-include $(LIB_OBJS:.o=.d) $(TOOL_OBJS:.o=.d) $(TEST_OBJS:.o=.d)
+-include $(addsuffix .d,$(TESTS) $(UNITS) $(EXAMPLES))
+
+endif

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# run-guest.sh SERIES: "make run". The lab's own kernel, as Debian packages
+# it, once more as a guest of Vitrine in the lab. On a terminal the guest's
+# shell is the user's; without one the guest runs its commands and ends.
+
+. "$(dirname -- "$0")/common.sh"
+drop_root "$@"
+choose_cache
+cd -- "$ROOT"
+
+series=${1:-6.1}
+vmlinuz=$CACHE/kernel/$series-cloud/vmlinuz
+lab=(--kernel "$series" --cpus 2 --memory 1024 --timeout 900
+	--file "$vmlinuz:/root/vmlinuz" --file build/guest/initramfs.cpio:/root/initramfs.cpio)
+append="console=ttyS0 quiet"
+guest=(vitrine run --kernel /root/vmlinuz --initrd /root/initramfs.cpio --memory 256 --stats)
+
+say "boots the emulated machine (20 s), in it $(<"$CACHE/kernel/$series-cloud/release") as a guest of Vitrine (30 s)"
+if [ -t 0 ] && [ -t 1 ]; then
+	exec scripts/lab/run "${lab[@]}" --interactive -- "${guest[@]}" --append "$append interactive"
+fi
+exec scripts/lab/run "${lab[@]}" -- "${guest[@]}" --append "$append" </dev/null

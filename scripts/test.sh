@@ -1,0 +1,174 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# test.sh [--kernel SERIES] [--long] [GLOB]
+#
+# Runs the tests whose names match: the quick checks, those of tests/unit on
+# this machine, those of tests/ in the emulated one. One line a case; the last
+# line sums up. "make test" builds what this runs.
+#
+# A test is a program tests/NAME_test.c or a script tests/NAME_test.sh (or in
+# tests/long/, for --long) that prints TAP, or else is judged by its exit
+# status. Comment lines near its top are read here and by the Makefile:
+#   build: FILES -lNAMES     (C only) what it is made of besides itself
+#   lab: OPTIONS             of scripts/lab/run, if the usual lab will not do;
+#                            @VMLINUZ@ is the lab kernel's bzImage
+# Tests with the same options share one boot. Should the machine go down under
+# a test, that one has failed and the rest get another machine.
+
+. "$(dirname -- "$0")/common.sh"
+drop_root "$@"
+choose_cache
+cd -- "$ROOT"
+
+kernel=6.1
+long=
+glob='*'
+while [ $# -gt 0 ]; do
+	case $1 in
+	--kernel) kernel=${2:?}; shift 2 ;;
+	--long) long=yes; shift ;;
+	*) glob=$1; shift ;;
+	esac
+done
+
+limit_unit=120
+limit_lab=60
+boot_timeout=540
+if [ -n "$long" ]; then
+	limit_unit=900 limit_lab=900 boot_timeout=7200
+fi
+lab_usual='--cpus 2 --memory 1024'
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+started=$SECONDS
+
+matches()
+{
+	# shellcheck disable=SC2053 # it is meant as a pattern
+	[[ $1 == $glob ]]
+}
+
+# judge RESULT-FILE: from marked output on stdin to lines for people.
+judge()
+{
+	awk -v "RESULT=$1" -f scripts/tap.awk
+}
+
+# on_host LIMIT NAME COMMAND ARGS
+on_host()
+{
+	local ret=0
+
+	echo "@begin $2"
+	timeout -s KILL "$1" "${@:3}" 2>&1 </dev/null || ret=$?
+	printf '\n@end %s %s\n' "$2" "$ret"
+}
+
+host_tests()
+{
+	local part test
+
+	for part in headers shell size; do
+		matches "check_$part" && on_host 120 "check_$part" scripts/check.sh "$part"
+	done
+	for test in tests/unit/*_test.c tests/unit/*_test.sh; do
+		[ -e "$test" ] || continue
+		local name=${test##*/}
+		matches "${name%.*}" || continue
+		case $test in
+		*.c) on_host "$limit_unit" "${name%.*}" "build/tests/unit/${name%.c}" ;;
+		*.sh) on_host "$limit_unit" "${name%.*}" "$test" ;;
+		esac
+	done
+	return 0
+}
+
+# The lab's tests, a line each: NAME, PROGRAM and the options of its lab.
+lab_tests()
+{
+	local test name options program
+
+	for test in tests/*_test.c tests/*_test.sh ${long:+tests/long/*_test.c tests/long/*_test.sh}; do
+		[ -e "$test" ] || continue
+		name=${test##*/}
+		name=${name%.*}
+		matches "$name" || continue
+		options=$(sed -n '1,40s/^[ \/#]*\**[ ]*lab: *\([^*]*\).*/\1/p' "$test" | head -n 1)
+		options=${options% }
+		program=$test
+		[[ $test == *.sh ]] || program=build/${test%.c}
+		printf '%s\t%s\t%s\n' "$name" "$program" "${options:-$lab_usual}"
+	done
+}
+
+# run_group NUMBER OPTIONS: boots until every test of the group has its result.
+run_group()
+{
+	local number=$1 options=$2 list=$work/group.$1 name program args ret boot
+
+	for boot in 1 2 3 4 5; do
+		args=()
+		set --
+		while IFS=$'\t' read -r name program; do
+			args+=(--file "$program:/root/tests/$name")
+			set -- "$@" "$name"
+		done <"$list"
+		[ $# -gt 0 ] || return 0
+		ret=0
+		: >"$work/result.$number"
+		# shellcheck disable=SC2086 # options are words
+		scripts/lab/run --kernel "$kernel" --timeout "$boot_timeout" $options "${args[@]}" \
+			--file tests/in-lab.sh:/root/tests/in-lab.sh -- \
+			/root/tests/in-lab.sh "$limit_lab" "$@" </dev/null 2>"$work/lab.$number" |
+			tee "$work/output.$number" | judge "$work/result.$number" || ret=$?
+		cat "$work/result.$number" >>"$work/results"
+		if ! grep -q -v '^@counts' "$work/result.$number"; then
+			# Not one came to its end: another boot will not help.
+			sed 's/^/      | /' "$work/lab.$number" | tail -n 30
+			printf '%s\n' "$@" | sed 's/$/: the emulated machine did not run it/; s/^/FAIL  /'
+			echo "@counts 0 $# 0" >>"$work/results"
+			return 0
+		fi
+		# What has its result needs no second run.
+		awk -F '\t' 'NR == FNR { done[$1] = 1; next } !($1 in done)' "$work/result.$number" "$list" >"$list.next"
+		mv "$list.next" "$list"
+		[ -s "$list" ] || return 0
+		sed 's/^/      | /' "$work/lab.$number" | tail -n 30
+		say "the emulated machine went down (status $ret): boot $((boot + 1)) for the rest"
+	done
+	while IFS=$'\t' read -r name program; do
+		echo "FAIL  $name: the emulated machine went down too often"
+		echo "@counts 0 1 0" >>"$work/results"
+	done <"$list"
+}
+
+: >"$work/results"
+host_tests | judge "$work/host"
+cat "$work/host" >>"$work/results"
+
+lab_tests >"$work/tests"
+if [ -s "$work/tests" ]; then
+	number=0
+	while IFS= read -r options; do
+		number=$((number + 1))
+		awk -F '\t' -v "o=$options" '$3 == o { print $1 "\t" $2 }' "$work/tests" >"$work/group.$number"
+		options=${options//@VMLINUZ@/$CACHE/kernel/$kernel-cloud/vmlinuz}
+		say "$(wc -l <"$work/group.$number") tests in an emulated machine (20 s to boot): $options"
+		run_group "$number" "$options" &
+		# One core each.
+		while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+	done < <(cut -f 3 "$work/tests" | sort -u)
+	wait
+fi
+
+awk -v seconds=$((SECONDS - started)) '
+	$1 == "@counts" { pass += $2; fail += $3; skip += $4 }
+	END {
+		printf "test: %d s\n", seconds
+		if (pass + fail + skip == 0)
+			print "test: no test has such a name"
+		printf "%d passed, %d failed, %d skipped\n", pass, fail, skip
+		exit fail > 0 || pass + fail + skip == 0
+	}' "$work/results"

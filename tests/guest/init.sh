@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the Debian guest does once it is up: shows what it runs on, uses the
+# CPU and the memory with results that are known, and powers off. With the
+# word "interactive" on its command line it is a shell instead. A wrong result
+# ends in a reboot, which the tool reports, never in a power-off.
+
+export PATH=/bin HOME=/ TERM=linux
+/bin/busybox --install -s /bin
+mkdir -p /proc /sys /dev /tmp
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev 2>/dev/null
+mount -t tmpfs tmpfs /tmp
+
+failed()
+{
+	echo "guest: FAILED: $*"
+	reboot -f
+}
+
+if grep -qw interactive /proc/cmdline; then
+	echo "guest: a shell of busybox; 'poweroff -f' or exit ends the guest"
+	setsid cttyhack sh
+	poweroff -f
+fi
+
+uname -a
+cat /proc/cpuinfo
+
+# 303 primes below 2000, by division in floating point.
+primes=$(awk 'BEGIN { for (i = 2; i < 2000; i++) { p = 1; for (j = 2; j * j <= i; j++)
+	if (i / j == int(i / j)) { p = 0; break }; n += p }; print n }')
+[ "$primes" = 303 ] || failed "$primes primes below 2000, not 303"
+echo "guest: CPU: $primes primes below 2000"
+
+# 8 MiB of a known pattern, written, copied and read back.
+yes vitrine | head -c 8388608 >/tmp/a
+cp /tmp/a /tmp/b
+sum=$(md5sum </tmp/b)
+[ "${sum%% *}" = "4ef80827f383602557c5696f3d0abcb0" ] || failed "the copy of 8 MiB has the sum $sum"
+echo "guest: memory: 8 MiB written, copied and read back"
+free
+
+echo "guest: powering off"
+poweroff -f
+failed "no power-off"
