@@ -18,7 +18,7 @@
  * cr4_set_bits() needs both of these.
  */
 #if !defined(HAVE_CR4_UPDATE_IRQSOFF) || !defined(HAVE_CR4_READ_SHADOW)
-#error "this kernel keeps CR4 to KVM (cr4_update_irqsoff is not exported to us): Linux 6.18 is the last that Vitrine can be built for"
+#error "this kernel keeps cr4_update_irqsoff() to KVM: 6.18 is the last that we can be built for"
 #endif
 
 /* The kernel's NMI entry that may be called on the task's own stack. */
@@ -31,7 +31,7 @@
 #endif
 
 #ifndef HAVE_CPU_EMERGENCY_REGISTER_VIRT_CALLBACK
-#error "this kernel cannot be told to leave VMX before a reboot or a crash dump (cpu_emergency_register_virt_callback)"
+#error "this kernel cannot be told to leave VMX before a crash (cpu_emergency_register_virt_callback)"
 #endif
 
 /*
