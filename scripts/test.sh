@@ -103,6 +103,12 @@ lab_tests()
 	done
 }
 
+# lab_words NUMBER: the kernel's last messages, without the emulator's chatter.
+lab_words()
+{
+	sed -e '/bochs\.err$/,$d' -e 's/^/      | /' "$work/lab.$1" | tail -n 30
+}
+
 # run_group NUMBER OPTIONS: boots until every test of the group has its result.
 run_group()
 {
@@ -126,7 +132,7 @@ run_group()
 		cat "$work/result.$number" >>"$work/results"
 		if ! grep -q -v '^@counts' "$work/result.$number"; then
 			# Not one came to its end: another boot will not help.
-			sed 's/^/      | /' "$work/lab.$number" | tail -n 30
+			lab_words "$number"
 			printf '%s\n' "$@" | sed 's/$/: the emulated machine did not run it/; s/^/FAIL  /'
 			echo "@counts 0 $# 0" >>"$work/results"
 			return 0
@@ -135,7 +141,7 @@ run_group()
 		awk -F '\t' 'NR == FNR { done[$1] = 1; next } !($1 in done)' "$work/result.$number" "$list" >"$list.next"
 		mv "$list.next" "$list"
 		[ -s "$list" ] || return 0
-		sed 's/^/      | /' "$work/lab.$number" | tail -n 30
+		lab_words "$number"
 		say "the emulated machine went down (status $ret): boot $((boot + 1)) for the rest"
 	done
 	while IFS=$'\t' read -r name program; do
