@@ -24,7 +24,8 @@ GOALS := $(or $(MAKECMDGOALS),all)
 ifeq ($(DROP)$(filter install uninstall help setup,$(GOALS)),yes)
 
 .PHONY: drop $(GOALS)
-$(GOALS): drop ;
+$(GOALS): drop
+	@:
 drop:
 	@scripts/setup.sh build lab test check
 	+@scripts/as-user.sh $(MAKE) --no-print-directory $(GOALS)

@@ -75,18 +75,22 @@ need_space()
 		die "$((avail_kib / 1024)) MiB free on the disk of $1, 2 GiB are needed: make room or set VITRINE_CACHE"
 }
 
+# Ends the script, in words, where as_root() would not get far.
+need_root()
+{
+	if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+		die "root is needed to install packages and there is no sudo: run 'make setup' as root first"
+	fi
+}
+
 # as_root COMMAND ARGS: for the package manager and for nothing else.
 as_root()
 {
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
-	elif command -v sudo >/dev/null; then
-		if [ -t 0 ]; then
-			sudo -- "$@"
-		else
-			sudo -n -- "$@"
-		fi
+	elif [ -t 0 ]; then
+		sudo -- "$@"
 	else
-		die "root is needed to install packages and there is no sudo: run 'make setup' as root first"
+		sudo -n -- "$@"
 	fi
 }

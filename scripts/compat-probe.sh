@@ -93,3 +93,5 @@ symbol X86_IBPB_EXIT_TO_USER x86_ibpb_exit_to_user
 symbol HRTIMER_SETUP hrtimer_setup
 member MMU_NOTIFIER_INVALIDATE_RANGE include/linux/mmu_notifier.h mmu_notifier_ops '\(\*invalidate_range\)'
 member MMU_NOTIFIER_CHANGE_PTE include/linux/mmu_notifier.h mmu_notifier_ops '\(\*change_pte\)'
+header CLEAR_BRANCH_HISTORY_VMEXIT arch/x86/include/asm/nospec-branch.h 'macro CLEAR_BRANCH_HISTORY_VMEXIT'
+header BUG_VMSCAPE arch/x86/include/asm/cpufeatures.h 'X86_FEATURE_IBPB_EXIT_TO_USER'

@@ -181,7 +181,7 @@ get()
 		rm -rf "$work" && mkdir -p "$work"
 		get_image && rm -rf "$work" && mkdir -p "$work" && get_headers && return
 	fi
-	die "the $1 of Linux $series ($flavour) cannot be had from apt's sources: $(grep -hE '^(E|Err)' "$APT/error.log" "$APT/update.log" 2>/dev/null | head -n 1)"
+	die "the $1 of Linux $series ($flavour) cannot be had from apt's sources (is there a network?): $(grep -hE '^(E|Err)' "$APT/error.log" "$APT/update.log" 2>/dev/null | head -n 1)"
 }
 
 [ $# -ge 2 ] || usage

@@ -28,30 +28,33 @@ installed()
 
 apt()
 {
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q \
-		-o DPkg::Lock::Timeout=600 -o Acquire::Retries=2 "$@"
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Acquire::Retries=2 "$@"
 }
 
-# apt-get waits for dpkg's lock as told above, but not for that of the lists.
-apt_update()
+# apt-get waits for one of its locks in silence and for the other not at all.
+apt_unlocked()
 {
-	local log waited=0
+	local waited=0
 
-	log=$(mktemp)
-	until apt update >"$log" 2>&1; do
-		if ! grep -q 'Could not get lock' "$log"; then
-			# A broken third-party source need not concern us.
-			warn "apt-get update: $(grep -E '^(E|W|sudo):' "$log" | head -n 1)"
-			break
-		elif [ "$waited" -ge 600 ]; then
-			rm -f "$log"
-			die "the package lists have been locked for 10 minutes by another package manager"
-		fi
-		[ "$waited" -gt 0 ] || say "the package lists are locked by another package manager, waiting up to 10 minutes"
+	until apt "$@" >"$log" 2>&1; do
+		grep -q 'Could not get lock' "$log" || return 1
+		[ "$waited" -lt 600 ] || die "another package manager has been at work for 10 minutes: try again when it is done"
+		[ "$waited" -gt 0 ] || say "another package manager is at work, waiting for it (up to 10 minutes)"
 		sleep 5
 		waited=$((waited + 5))
 	done
-	rm -f "$log"
+}
+
+complaint()
+{
+	grep -E '^(E|W|Err|sudo)\b' "$log" | head -n 1
+}
+
+# A third-party source that is broken need not concern us: what matters is
+# whether the packages can be had.
+apt_update()
+{
+	apt_unlocked update || warn "apt-get update: $(complaint)"
 }
 
 install_missing()
@@ -61,9 +64,7 @@ install_missing()
 	size=$(apt --assume-no --no-install-recommends install "${missing[@]}" 2>/dev/null |
 		grep -E '^(Need to get|After this)' | tr '\n' ' ') || true
 	say "installing ${missing[*]}. ${size:-}"
-	# A lock that is held is waited for, and apt-get says by whom.
-	apt --yes --no-install-recommends install "${missing[@]}" 2>&1 |
-		grep --line-buffered -E '^(E:|Waiting|Unpacking)|lock' || [ "${PIPESTATUS[0]}" = 0 ]
+	apt_unlocked --yes --no-install-recommends install "${missing[@]}"
 }
 
 [ $# -gt 0 ] || die "usage: $0 GROUP... (build lab test check)"
@@ -76,8 +77,11 @@ done
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 command -v apt-get >/dev/null || die "needs Debian 12: there is no apt-get to install ${missing[*]} with"
+need_root
 need_space /var/cache
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 say "packages missing: ${missing[*]}; reading the package lists (10 MB, a few seconds)"
 apt_update
 install_missing || { apt_update; install_missing; } ||
-	die "apt-get could not install ${missing[*]}: its message is above"
+	die "apt-get could not install ${missing[*]}: $(complaint)"
