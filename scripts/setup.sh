@@ -61,7 +61,7 @@ install_missing()
 {
 	local size
 
-	size=$(apt --assume-no --no-install-recommends install "${missing[@]}" 2>/dev/null |
+	size=$(apt -o Debug::NoLocking=1 --assume-no --no-install-recommends install "${missing[@]}" 2>/dev/null |
 		grep -E '^(Need to get|After this)' | tr '\n' ' ') || true
 	say "installing ${missing[*]}. ${size:-}"
 	apt_unlocked --yes --no-install-recommends install "${missing[@]}"
