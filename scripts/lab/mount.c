@@ -135,7 +135,7 @@ void mount_payload(void)
 		wire_drop();
 		if (chdir("/") || dup2(fd, 0) < 0)
 			_exit(126);
-		execl("/bin/busybox", "cpio", "-idumH", "newc", NULL);
+		execl("/bin/busybox", "cpio", "-idumH", "newc", "--quiet", NULL);
 		_exit(127);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)

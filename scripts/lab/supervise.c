@@ -448,12 +448,15 @@ static int finish(void)
 	if (lab.code == EXIT_LAB && lab.failure[0]) {
 		fflush(lab.log);
 		fflush(lab.noise);
-		tail("kernel.log");
-		tail("console.log");
-		tail("bochs.err");
+		/* The console has what the kernel said last, even what no relay could bring over. */
 		if (!lab.roms) {
 			tail("bochs.out");
+			tail("bochs.err");
 			tail("bochs.log");
+		} else {
+			if (lab.inits)
+				tail("kernel.log");
+			tail("console.log");
 		}
 	}
 	if (lab.budget_ticks && lab.init_ticks > lab.budget_ticks) {
