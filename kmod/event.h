@@ -80,7 +80,7 @@ struct vitrine_injection {
 	bool ack_interrupt;		/* acknowledge the controller, then take_interrupt() */
 	bool nmi_window;		/* exit as soon as an NMI could be delivered */
 	bool interrupt_window;		/* exit as soon as an interrupt could be delivered */
-	bool has_payload;		/* write CR2 (#PF) or DR6 (#DB) before the entry */
+	bool has_payload;		/* write CR2 (#PF) or DR6 (#DB) at once */
 	u64 payload;
 	struct vitrine_event event;
 };
@@ -124,7 +124,11 @@ bool vitrine_events_any(const struct vitrine_events *events);
 void vitrine_events_choose(struct vitrine_events *events, u64 rflags, bool irq_waits,
 			   struct vitrine_injection *inj);
 
-/* Completes a choice that said ack_interrupt with the vector the controller gave. */
+/*
+ * Completes a choice that said ack_interrupt with the vector the controller gave; without one, the
+ * entry injects nothing. A caller whose controller has yet another one waiting sets
+ * inj->interrupt_window itself.
+ */
 void vitrine_events_take_interrupt(struct vitrine_events *events, u8 vector,
 				   struct vitrine_injection *inj);
 
