@@ -27,6 +27,8 @@ enum vitrine_exit_result {
  * @name: "vmx"
  * @hardware_setup: once at module load; checks capabilities. Sleeps.
  * @hardware_unsetup: mirror of @hardware_setup.
+ * @has_feature: may a guest use this X86_FEATURE_*? Asked, once after @hardware_setup, only for what needs the
+ *	vendor's help in a guest: RDTSCP, RDPID, INVPCID. NULL: all of them.
  * @hardware_claim: before the first VM: take what the kernel has one of; -EBUSY names the holder in the log.
  * @hardware_release: mirror of @hardware_claim, after the last VM.
  * @cpu_enable: enter root operation on this CPU; interrupts off, called by IPI or CPU hotplug.
@@ -38,7 +40,8 @@ enum vitrine_exit_result {
  * @vcpu_reset: architectural reset or INIT. Loaded.
  * @vcpu_run: enter the guest once and come back; interrupts off, never sleeps. 0 or -errno for "could not enter".
  * @handle_exit: dispatch the exit that @vcpu_run brought. Loaded. EXIT_RESUME, EXIT_USER or -errno.
- * @cache_reg: read RIP, RSP or RFLAGS into vcpu->regs (they stay in hardware until asked for). Loaded.
+ * @cache_reg: read RIP, RSP or RFLAGS into vcpu->regs, or the PDPTEs (VITRINE_CACHE_PDPTRS) into vcpu->pdptrs; they
+ *	stay in hardware until asked for. Loaded.
  * @get_segment: VCPU_SREG_* to the KVM form. Loaded.
  * @set_segment: the reverse; values were checked for shape, not for consistency. Loaded.
  * @get_cpl: current privilege level. Loaded.
@@ -65,6 +68,7 @@ struct vitrine_backend {
 	const char *name;
 	int (*hardware_setup)(void);
 	void (*hardware_unsetup)(void);
+	bool (*has_feature)(unsigned int x86_feature);
 	int (*hardware_claim)(void);
 	void (*hardware_release)(void);
 	int (*cpu_enable)(void);

@@ -18,6 +18,8 @@ enum vitrine_shared_msr {
 	VITRINE_NR_SHARED_MSRS
 };
 
+#define VITRINE_MCE_BANKS	32
+
 /* struct vitrine_msrs - MSR values that live in the vCPU, not in the vendor's state [v] */
 struct vitrine_msrs {
 	u64 shared[VITRINE_NR_SHARED_MSRS];
@@ -34,9 +36,11 @@ struct vitrine_msrs {
 	u64 mcg_cap;
 	u64 mcg_status;
 	u64 mcg_ctl;
-	u64 mce_banks[32 * 4];
+	u64 mce_banks[VITRINE_MCE_BANKS * 4];	/* CTL, STATUS, ADDR, MISC of each */
 	u64 smi_count;
 	u64 tsc_adjust;
+	u64 misc_features;
+	u64 power_ctl;
 };
 
 void vitrine_msr_reset(struct vitrine_vcpu *vcpu, bool init);
@@ -48,6 +52,7 @@ int vitrine_msr_read(struct vitrine_vcpu *vcpu, u32 msr, u64 *data, bool host);
 int vitrine_msr_write(struct vitrine_vcpu *vcpu, u32 msr, u64 data, bool host);
 /* After SET_CPUID2: what exits depends on what the guest was told it has. */
 void vitrine_msr_update_intercepts(struct vitrine_vcpu *vcpu);
+int vitrine_msr_module_init(void);
 
 extern const struct vitrine_ioctl vitrine_msr_dev_ioctls[];	/* GET_MSR_INDEX_LIST, feature MSRs, GET_MSRS */
 extern const struct vitrine_ioctl vitrine_msr_vcpu_ioctls[];	/* GET_MSRS, SET_MSRS */

@@ -43,8 +43,19 @@ int vitrine_cr0_write(struct vitrine_vcpu *vcpu, u64 cr0);
 int vitrine_cr3_write(struct vitrine_vcpu *vcpu, u64 cr3);
 int vitrine_cr4_write(struct vitrine_vcpu *vcpu, u64 cr4);
 int vitrine_efer_write(struct vitrine_vcpu *vcpu, u64 efer, bool host);
-/* CR4 bits that neither this CPU nor the guest's CPUID allow. */
+/* CR4 bits that this CPU or the guest's CPUID do not allow. */
 u64 vitrine_cr4_reserved(struct vitrine_vcpu *vcpu);
+/* EFER bits that the VMM may set. */
+u64 vitrine_efer_supported(void);
+/* Physical-address bits above the guest's width, which fault in CR3 and in paging structures. */
+u64 vitrine_reserved_gpa_bits(struct vitrine_vcpu *vcpu);
+/*
+ * PAE paging takes its four page-directory pointers from memory when CR3 is loaded: reads them at @cr3 into
+ * vcpu->pdptrs, marked available and dirty. -EINVAL (#GP) where one has a reserved bit set or is not there.
+ * Needs vm->srcu.
+ */
+int vitrine_pdptrs_load(struct vitrine_vcpu *vcpu, u64 cr3);
+bool vitrine_is_pae_paging(struct vitrine_vcpu *vcpu);
 /* MOV DR: 0, -EINVAL for #GP, -ENOENT for #UD (DR4 and DR5 with CR4.DE). */
 int vitrine_dr_read(struct vitrine_vcpu *vcpu, unsigned int dr, u64 *value);
 int vitrine_dr_write(struct vitrine_vcpu *vcpu, unsigned int dr, u64 value);
@@ -53,8 +64,19 @@ int vitrine_dr_write(struct vitrine_vcpu *vcpu, unsigned int dr, u64 value);
 void vitrine_regs_sync_out(struct vitrine_vcpu *vcpu);
 int vitrine_regs_sync_in(struct vitrine_vcpu *vcpu);
 
-/* GET/SET_REGS, SREGS, SREGS2, DEBUGREGS, VCPU_EVENTS, MP_STATE, TSC_KHZ, TRANSLATE, SET_GUEST_DEBUG, ... */
-extern const struct vitrine_ioctl vitrine_regs_ioctls[];
-extern const struct vitrine_ioctl vitrine_vcpu_state_ioctls[];
+void vitrine_regs_get(struct vitrine_vcpu *vcpu, struct kvm_regs *regs);
+void vitrine_regs_set(struct vitrine_vcpu *vcpu, const struct kvm_regs *regs);
+void vitrine_sregs_get(struct vitrine_vcpu *vcpu, struct kvm_sregs *sregs);
+int vitrine_sregs_set(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs);
+void vitrine_vcpu_events_get(struct vitrine_vcpu *vcpu, struct kvm_vcpu_events *out);
+int vitrine_vcpu_events_set(struct vitrine_vcpu *vcpu, const struct kvm_vcpu_events *in);
+/* DR7 that counts now, the VMM's or the guest's, goes to hardware. */
+void vitrine_dr7_update(struct vitrine_vcpu *vcpu);
+void vitrine_debug_reset(struct vitrine_vcpu *vcpu);
+
+extern const struct vitrine_ioctl vitrine_regs_ioctls[];	/* GET/SET_REGS */
+extern const struct vitrine_ioctl vitrine_sregs_ioctls[];	/* GET/SET_SREGS, GET/SET_SREGS2 */
+extern const struct vitrine_ioctl vitrine_debug_ioctls[];	/* DEBUGREGS, SET_GUEST_DEBUG */
+extern const struct vitrine_ioctl vitrine_vcpu_state_ioctls[];	/* VCPU_EVENTS, MP_STATE, TRANSLATE */
 
 #endif

@@ -14,6 +14,7 @@
 
 #include "event.h"
 #include "insn.h"
+#include "mmu.h"
 #include "msr.h"
 #include "stats.h"
 
@@ -31,6 +32,9 @@ enum vitrine_reg {
 	VITRINE_REG_RIP, VITRINE_REG_RFLAGS,
 	VITRINE_NR_REGS
 };
+
+/* Bit of vcpu->regs_avail and regs_dirty, and argument of backend->cache_reg, for vcpu->pdptrs. */
+#define VITRINE_CACHE_PDPTRS	VITRINE_NR_REGS
 
 /* Segment registers in the order of the Sreg encoding, then the system ones. */
 enum vitrine_seg_reg {
@@ -106,6 +110,7 @@ struct vitrine_vcpu {
 	u64 cr2;				/* [v] */
 	u64 cr3;				/* [v] last value set by software; the guest owns CR3: backend->get_cr3() */
 	u64 cr4;				/* [v] */
+	u64 pdptrs[4];				/* [v] PAE paging; valid where regs_avail has VITRINE_CACHE_PDPTRS */
 	u64 cr8;				/* [v] used while there is no in-kernel local APIC */
 	u64 efer;				/* [v] */
 	u64 apic_base;				/* [v] */
@@ -128,6 +133,7 @@ struct vitrine_vcpu {
 	struct vitrine_cpuid *cpuid;		/* [v] NULL until KVM_SET_CPUID2 */
 	u8 maxphyaddr;				/* [v] from CPUID */
 
+	struct vitrine_mmu_cache mmu_cache;	/* [v] table pages ready for the next fault */
 	struct vitrine_exit exit;		/* [v] */
 	int (*complete_user_exit)(struct vitrine_vcpu *vcpu);	/* [v] runs first in the next RUN */
 	struct vitrine_insn_state insn;		/* [v] MMIO instruction on its way, or string I/O */

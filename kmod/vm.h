@@ -34,6 +34,7 @@
 #include "irq/irq.h"
 #include "memslot.h"
 #include "mmu.h"
+#include "tsc.h"
 
 struct file;
 struct vitrine_bus;
@@ -60,7 +61,10 @@ struct vitrine_vm {
 	u32 bsp_id;			/* [m] vCPU id that boots; fixed at the first CREATE_VCPU */
 	u32 max_vcpu_id;		/* [m] KVM_CAP_MAX_VCPU_ID, 0 = not set */
 
-	struct vitrine_memslots __rcu *slots;	/* [s] */
+	struct vitrine_memslots __rcu *slots;	/* [s] also stable under mmu.lock: publication takes it */
+	struct vitrine_memslots *spare_slots;	/* [s] writers only: the array that the next change edits */
+	struct xarray slot_by_id;		/* [s] writers only */
+	u64 dirty_log_caps;			/* [s] KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: KVM_DIRTY_LOG_* in force */
 	struct vitrine_mmu mmu;		/* [n] */
 	struct mmu_notifier notifier;	/* [I] */
 	gpa_t tss_addr;			/* [m] KVM_SET_TSS_ADDR: three pages the VMM keeps free */
@@ -69,9 +73,13 @@ struct vitrine_vm {
 	struct vitrine_bus __rcu *buses[VITRINE_NR_BUSES];	/* [s] in-kernel devices by address */
 	struct vitrine_irq irq;		/* [q] controllers, routing, PIT */
 
-	u64 default_tsc_khz;		/* [m] for vCPUs to come */
+	u64 default_tsc_khz;		/* [m] for vCPUs to come; 0: the host's */
+	struct vitrine_tsc_sync tsc_sync;	/* [m] */
 	s64 kvmclock_offset_ns;		/* [m] KVM_SET_CLOCK */
 	bool exit_hypercall;		/* [m] */
+	bool exception_payload;		/* [m] KVM_CAP_EXCEPTION_PAYLOAD */
+	bool triple_fault_event;	/* [m] KVM_CAP_X86_TRIPLE_FAULT_EVENT */
+	bool platform_info_hidden;	/* [m] KVM_CAP_MSR_PLATFORM_INFO was turned off */
 	bool dead;			/* [a] a failed VMX instruction: every RUN answers -EIO */
 };
 
