@@ -95,7 +95,7 @@ help:
 setup:
 	@scripts/setup.sh build lab test check
 
-setup-%:
+setup-build setup-lab setup-test setup-check: setup-%:
 	@scripts/setup.sh $*
 
 source: | setup-build

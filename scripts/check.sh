@@ -20,16 +20,23 @@ cd -- "$ROOT"
 kernels=(6.1-cloud 6.1-generic 6.12-cloud 6.12-generic)
 lab_headers=$CACHE/kernel/6.1-cloud/headers/build
 
-# Ours, whether committed yet or not, but nothing that git ignores.
+# sources PATTERN...: our files of these names, whether committed yet or not.
 sources()
 {
-	git ls-files --cached --others --exclude-standard -- "$@" 2>/dev/null | sort -u |
-		while read -r file; do [ ! -f "$file" ] || echo "$file"; done
+	local file pattern
+
+	find . \( -path ./build -o -path ./.git \) -prune -o -type f -printf '%P\n' | sort |
+		while read -r file; do
+			for pattern; do
+				# shellcheck disable=SC2053 # it is meant as a pattern
+				[[ $file != $pattern ]] || { echo "$file"; break; }
+			done
+		done
 }
 
 scripts()
 {
-	sources | while read -r file; do
+	sources '*' | while read -r file; do
 		if head -n 1 -- "$file" 2>/dev/null | grep -qaE '^#!.*\b(ba|da)?sh\b' || [[ $file == *.sh ]]; then
 			echo "$file"
 		fi
@@ -50,7 +57,7 @@ check_headers()
 	{
 		echo "obj-m := headers.o"
 		printf 'headers-y :='
-		sources 'kmod/*.h' 'kmod/**/*.h' | while read -r header; do
+		sources 'kmod/*.h' | while read -r header; do
 			[ "${header##*/}" != trace.h ] || continue
 			local name=${header//[\/.]/_}
 			printf '#include "%s"\n#include "%s"\n' "$ROOT/$header" "$ROOT/$header" >"$dir/$name.c"
@@ -77,7 +84,7 @@ check_headers()
 	while read -r header; do
 		gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-missing-field-initializers -fsyntax-only \
 			-Iuapi -Itools/lib -Itools -x c "$header" || bad=1
-	done < <(sources 'tools/*.h' 'tools/**/*.h')
+	done < <(sources 'tools/*.h')
 	rm -rf "$dir"
 	return "$bad"
 }

@@ -16,7 +16,7 @@ packages()
 		libjson-c-dev libnl-3-dev libnl-genl-3-dev xz-utils lz4 zstd ;;
 	lab) echo bochs bochsbios vgabios busybox-static cpio ;;
 	test) echo libzydis-dev ;;
-	check) echo sparse shellcheck perl ;;
+	check) echo sparse shellcheck perl g++ ;;
 	*) die "no such group '$1': build lab test check" ;;
 	esac
 }
