@@ -21,6 +21,12 @@
 #include "init.h"
 
 #define COM2_DATA	0x2f8
+#define COM2_DIVISOR	0x2f8
+#define COM2_FIFO	0x2fa
+#define COM2_LINE	0x2fb
+#define COM2_LINE_DLAB	0x80
+#define COM2_LINE_8N1	0x03
+#define COM2_MODEM	0x2fc
 #define COM2_STATUS	0x2fd
 #define COM2_READY	0x01
 #define KEY_POLL_MS	10
@@ -84,6 +90,21 @@ static bool output_drain(int fd)
 		else
 			return bytes < 0 && errno == EAGAIN;
 	}
+}
+
+/* The emulated port starts to listen when its speed is changed. */
+static void keys_open(void)
+{
+	int divisor;
+
+	for (divisor = 2; divisor; divisor--) {
+		out8(COM2_LINE, COM2_LINE_DLAB | COM2_LINE_8N1);
+		out8(COM2_DIVISOR, divisor);
+		out8(COM2_DIVISOR + 1, 0);
+		out8(COM2_LINE, COM2_LINE_8N1);
+	}
+	out8(COM2_FIFO, 0);
+	out8(COM2_MODEM, 3);
 }
 
 /*
@@ -198,6 +219,8 @@ int session_run(char **argv, const char *window)
 	fds[0] = (struct pollfd){ signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK), POLLIN, 0 };
 	fds[1] = (struct pollfd){ kmsg_fd, POLLIN, 0 };
 
+	if (window)
+		keys_open();
 	wire_send_u64(FRAME_COMMAND, read_tsc());
 	pid = window ? start_on_pty(argv, window, &output) : start_piped(argv, &output);
 	if (pid < 0)
