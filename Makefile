@@ -48,7 +48,7 @@ USER_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-initial
 TOOL_CFLAGS := $(USER_CFLAGS) -Itools/lib -Iuapi
 TEST_CFLAGS := $(USER_CFLAGS) -Itests -Itools/lib -Iuapi -isystem $(HARNESS)
 UNIT_CFLAGS := $(USER_CFLAGS) -Itests/unit/shim -Ikmod -Iuapi -isystem $(HARNESS) \
-	-fsanitize=address,undefined -fno-sanitize-recover=all
+	-fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all
 TOOL_LIBS := -ljson-c -lpthread
 UNIT_LIBS := -lZydis -ljson-c -lpthread
 

@@ -11,8 +11,8 @@
 # tests/long/, for --long) that prints TAP, or else is judged by its exit
 # status. Comment lines near its top are read here and by the Makefile:
 #   build: FILES -lNAMES     (C only) what it is made of besides itself
-#   lab: OPTIONS             of scripts/lab/run, if the usual lab will not do;
-#                            @VMLINUZ@ is the lab kernel's bzImage
+#   lab: OPTIONS             of scripts/lab/run, if the usual lab will not do
+# In the lab a test finds the Debian guest in /root/guest: vmlinuz, initramfs.cpio.
 # Tests with the same options share one boot. Should the machine go down under
 # a test, that one has failed and the rest get another machine.
 
@@ -126,6 +126,8 @@ run_group()
 		: >"$work/result.$number"
 		# shellcheck disable=SC2086 # options are words
 		scripts/lab/run --kernel "$kernel" --timeout "$boot_timeout" $options "${args[@]}" \
+			--file "$CACHE/kernel/$kernel-cloud/vmlinuz:/root/guest/vmlinuz" \
+			--file build/guest/initramfs.cpio:/root/guest/initramfs.cpio \
 			--file tests/in-lab.sh:/root/tests/in-lab.sh -- \
 			/root/tests/in-lab.sh "$limit_lab" "$@" </dev/null 2>"$work/lab.$number" |
 			tee "$work/output.$number" | judge "$work/result.$number" || ret=$?
@@ -160,7 +162,6 @@ if [ -s "$work/tests" ]; then
 	while IFS= read -r options; do
 		number=$((number + 1))
 		awk -F '\t' -v "o=$options" '$3 == o { print $1 "\t" $2 }' "$work/tests" >"$work/group.$number"
-		options=${options//@VMLINUZ@/$CACHE/kernel/$kernel-cloud/vmlinuz}
 		say "$(wc -l <"$work/group.$number") tests in an emulated machine (20 s to boot): $options"
 		run_group "$number" "$options" &
 		# One core each.

@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# The Debian kernel as a guest, to its userspace and back: its own programs
+# check the CPU and the memory (tests/guest/init.sh), "vitrine run" must end
+# as the guest did, and refuse what is no kernel in words.
+
+guest=/root/guest
+out=/tmp/guest.out
+count=0
+
+# result STATUS NAME: with what the tool and the guest said, if it failed.
+result()
+{
+	count=$((count + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $count - $2"
+	else
+		sed 's/^/# /' "$out"
+		echo "not ok $count - $2"
+	fi
+}
+
+said()
+{
+	grep -q -- "$1" "$out"
+	result $? "$2"
+}
+
+echo "1..9"
+
+vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256 --stats \
+	--append "console=ttyS0 quiet" >$out 2>&1 </dev/null
+result $? "a power-off ends vitrine run with 0"
+said '^guest: userspace' "reaches userspace"
+said '^guest: CPU: 303 primes' "computes in floating point"
+said '^guest: memory: 8 MiB' "writes and reads back its memory"
+said "^Linux .*$(uname -r)" "is the kernel it was given"
+
+# What comes out of a guest that fails must not look like success.
+vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256 \
+	--append "console=ttyS0 quiet panic=-1 rdinit=/no/such/program" >$out 2>&1 </dev/null
+[ $? != 0 ]
+result $? "a guest that panics is no success"
+
+head -c 4000000 $guest/vmlinuz >/tmp/short
+! vitrine run --kernel /tmp/short >$out 2>&1 </dev/null
+result $? "a truncated kernel is refused"
+said 'truncated\|short\|beyond' "and the message says that it is truncated"
+
+! vitrine run --kernel $guest/initramfs.cpio >$out 2>&1 </dev/null
+result $? "an initramfs is no kernel"
