@@ -38,9 +38,8 @@ said '^guest: memory: 8 MiB' "writes and reads back its memory"
 said "^Linux .*$(uname -r)" "is the kernel it was given"
 
 # What comes out of a guest that fails must not look like success.
-vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256 \
+! vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256 \
 	--append "console=ttyS0 quiet panic=-1 rdinit=/no/such/program" >$out 2>&1 </dev/null
-[ $? != 0 ]
 result $? "a guest that panics is no success"
 
 head -c 4000000 $guest/vmlinuz >/tmp/short
