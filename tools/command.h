@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The subcommands and what they share: exit codes and how an error is told.
+ */
+#ifndef VITRINE_COMMAND_H
+#define VITRINE_COMMAND_H
+
+#define VITRINE_VERSION "0.1"
+
+/* Exit codes, documented in vitrine(1) and vitrine-run(1). 128 + n: ended by signal n. */
+enum exit_code {
+	EXIT_OK = 0,			/* the guest powered off, or the command did its work */
+	EXIT_HOST = 1,			/* a file, the device or the terminal failed */
+	EXIT_USAGE = 2,			/* the command line is wrong */
+	EXIT_RESET = 3,			/* the guest asked for a reset */
+	EXIT_SHUTDOWN = 4,		/* triple fault */
+	EXIT_ENTRY_FAILURE = 5,		/* the hardware refused the guest's state */
+	EXIT_INTERNAL_ERROR = 6,	/* the hypervisor gave up on the guest */
+	EXIT_STRICT = 7,		/* --strict, and the guest used what is not there */
+	EXIT_UNKNOWN_EXIT = 8,		/* an exit that this program does not know */
+	EXIT_TIMEOUT = 124,		/* --timeout */
+	EXIT_SIGNAL = 128,
+};
+
+struct command {
+	const char *name;
+	int (*fn)(int argc, char **argv);
+	const char *help;
+};
+
+int command_info(int argc, char **argv);
+int command_run(int argc, char **argv);
+
+/* One line on stderr, "vitrine: " before it. */
+__attribute__((format(printf, 1, 2)))
+void complain(const char *format, ...);
+
+/* Flushes stdout and says so if that failed (a full disk, a closed pipe); returns the exit code. */
+int finish_output(int code);
+
+#endif /* VITRINE_COMMAND_H */

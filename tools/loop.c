@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The main thread: it reads the keyboard for the guest, obeys the escape key and signals,
+ * keeps the time limit and flushes what the guest left unflushed. It never writes to the
+ * guest's output itself while a vCPU does, so that a reader who does not read cannot stop it.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loop.h"
+#include "report.h"
+#include "terminal.h"
+
+#define ESCAPE_KEY	0x01	/* Ctrl-A */
+#define FLUSH_MS	20
+#define FULL_RETRY_MS	20
+#define INPUT_BYTES	256
+
+struct loop {
+	struct machine *machine;
+	bool input_open;	/* standard input has not ended */
+	bool input_ours;	/* and may be read: we are in the foreground */
+	bool escaped;		/* the last key was the escape key */
+	bool flush_due;
+	uint64_t deadline_ns;
+};
+
+uint64_t loop_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+int loop_signals(void)
+{
+	static const int handled[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT };
+	sigset_t set;
+	unsigned int i;
+
+	sigemptyset(&set);
+	for (i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
+		sigaddset(&set, handled[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	/* A closed pipe is seen as EPIPE where it is written to; the background by its error. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTTOU, SIG_IGN);
+	signal(SIGTTIN, SIG_IGN);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void while_paused(struct machine *machine, void (*look)(struct machine *machine))
+{
+	if (machine_pause(machine))
+		look(machine);
+	else
+		complain("a vCPU is busy (with slow output?); try again");
+	machine_resume(machine);
+}
+
+static void escape_help(void)
+{
+	fputs("\nCtrl-A h  this text\n"
+	      "Ctrl-A x  quit\n"
+	      "Ctrl-A b  send a break (Linux: then a SysRq key)\n"
+	      "Ctrl-A r  show the registers\n"
+	      "Ctrl-A s  show the exit counts so far\n"
+	      "Ctrl-A a  send Ctrl-A itself\n", stderr);
+}
+
+static void obey(struct loop *loop, uint8_t key)
+{
+	struct machine *machine = loop->machine;
+	uint8_t escape = ESCAPE_KEY;
+
+	switch (key) {
+	case 'h':
+	case '?':
+		escape_help();
+		break;
+	case 'x':
+		machine_finish(machine, END_QUIT, NULL);
+		break;
+	case 'b':
+		serial_break(&machine->serial);
+		break;
+	case 'r':
+		while_paused(machine, report_registers);
+		break;
+	case 's':
+		while_paused(machine, report_exits);
+		break;
+	case 'a':
+	case ESCAPE_KEY:
+		serial_receive(&machine->serial, &escape, 1);
+		break;
+	}
+}
+
+static void handle_keys(struct loop *loop, const uint8_t *keys, size_t count)
+{
+	size_t i;
+
+	if (!terminal_is_raw()) {
+		serial_receive(&loop->machine->serial, keys, count);
+		return;
+	}
+	for (i = 0; i < count; i++) {
+		if (loop->escaped) {
+			loop->escaped = false;
+			obey(loop, keys[i]);
+		} else if (keys[i] == ESCAPE_KEY) {
+			loop->escaped = true;
+		} else {
+			serial_receive(&loop->machine->serial, &keys[i], 1);
+		}
+	}
+}
+
+static void read_input(struct loop *loop, size_t room)
+{
+	uint8_t bytes[INPUT_BYTES];
+	ssize_t count;
+
+	count = read(STDIN_FILENO, bytes, room < sizeof(bytes) ? room : sizeof(bytes));
+	if (count > 0)
+		handle_keys(loop, bytes, (size_t)count);
+	else if (!count || (errno != EINTR && errno != EAGAIN))
+		loop->input_open = false;
+}
+
+static void handle_signal(struct loop *loop, int signo)
+{
+	struct machine *machine = loop->machine;
+
+	switch (signo) {
+	case SIGTSTP:
+		terminal_restore();
+		/* All threads stop here, and go on here. */
+		raise(SIGSTOP);
+		loop->input_ours = terminal_raw(STDIN_FILENO);
+		break;
+	case SIGCONT:
+		loop->input_ours = terminal_raw(STDIN_FILENO);
+		break;
+	default:
+		machine->end_signal = signo;
+		machine_finish(machine, END_SIGNAL, strsignal(signo));
+	}
+}
+
+static void read_signals(struct loop *loop, int signal_fd)
+{
+	struct signalfd_siginfo info;
+
+	while (read(signal_fd, &info, sizeof(info)) == sizeof(info))
+		handle_signal(loop, (int)info.ssi_signo);
+}
+
+static void read_wake(struct loop *loop)
+{
+	struct machine *machine = loop->machine;
+	uint64_t count;
+
+	if (read(machine->wake_fd, &count, sizeof(count)) < 0)
+		return;
+	loop->flush_due = true;
+	if (machine->output.error)
+		machine_finish(machine, END_OUTPUT, strerror(machine->output.error));
+	else if (machine->output.until_seen)
+		machine_finish(machine, END_UNTIL, NULL);
+}
+
+static int timeout_ms(const struct loop *loop, bool input_full)
+{
+	uint64_t now, left_ms;
+	int timeout = -1;
+
+	if (loop->flush_due)
+		timeout = FLUSH_MS;
+	else if (input_full)
+		timeout = FULL_RETRY_MS;
+	if (!loop->deadline_ns)
+		return timeout;
+	now = loop_now_ns();
+	if (now >= loop->deadline_ns)
+		return 0;
+	left_ms = (loop->deadline_ns - now) / 1000000 + 1;
+	if (left_ms > 3600 * 1000)
+		left_ms = 3600 * 1000;
+	return timeout >= 0 && timeout < (int)left_ms ? timeout : (int)left_ms;
+}
+
+void loop_run(struct machine *machine, int signal_fd, uint64_t deadline_ns)
+{
+	struct loop loop = {
+		.machine = machine,
+		.input_open = true,
+		.deadline_ns = deadline_ns,
+	};
+	struct pollfd fds[3] = {
+		{ .fd = signal_fd, .events = POLLIN },
+		{ .fd = machine->wake_fd, .events = POLLIN },
+		{ .events = POLLIN },
+	};
+	bool wanted;
+	size_t room;
+	int ready;
+
+	loop.input_ours = terminal_raw(STDIN_FILENO);
+	while (machine_ended(machine) == END_NONE) {
+		wanted = loop.input_open && loop.input_ours;
+		room = wanted ? serial_room(&machine->serial) : 0;
+		fds[2].fd = room ? STDIN_FILENO : -1;
+		fds[2].revents = 0;
+		ready = poll(fds, 3, timeout_ms(&loop, wanted && !room));
+		if (ready < 0 && errno != EINTR)
+			machine_finish(machine, END_RUN_FAILED, strerror(errno));
+		if (ready <= 0) {
+			if (loop.deadline_ns && loop_now_ns() >= loop.deadline_ns)
+				machine_finish(machine, END_TIMEOUT, NULL);
+			loop.flush_due = loop.flush_due && output_flush_later(&machine->output);
+			continue;
+		}
+		if (fds[0].revents)
+			read_signals(&loop, signal_fd);
+		if (fds[1].revents)
+			read_wake(&loop);
+		if (fds[2].revents)
+			read_input(&loop, room);
+	}
+}

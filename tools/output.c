@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Gathered output: written at a newline, when the buffer is full, when the guest's driver has
+ * nothing more to send, or a moment later by the event loop (a prompt has no newline).
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "output.h"
+
+#define WRITE_RETRY_MS 100
+
+void output_init(struct output *output, int fd, const char *until,
+		 void (*wake)(void *data), void *wake_data)
+{
+	*output = (struct output) {
+		.fd = fd,
+		.until = until,
+		.wake = wake,
+		.wake_data = wake_data,
+	};
+	pthread_mutex_init(&output->fill_lock, NULL);
+	pthread_mutex_init(&output->write_lock, NULL);
+}
+
+void output_destroy(struct output *output)
+{
+	pthread_mutex_destroy(&output->fill_lock);
+	pthread_mutex_destroy(&output->write_lock);
+}
+
+static bool is_closing(struct output *output)
+{
+	return __atomic_load_n(&output->closing, __ATOMIC_ACQUIRE);
+}
+
+void output_close(struct output *output)
+{
+	__atomic_store_n(&output->closing, true, __ATOMIC_RELEASE);
+}
+
+static int write_all(struct output *output, const uint8_t *bytes, size_t count)
+{
+	struct pollfd writable = { .fd = output->fd, .events = POLLOUT };
+	ssize_t written;
+
+	while (count) {
+		written = write(output->fd, bytes, count);
+		if (written >= 0) {
+			bytes += written;
+			count -= (size_t)written;
+			continue;
+		}
+		if (errno != EINTR && errno != EAGAIN)
+			return errno;
+		if (is_closing(output))
+			return EINTR;
+		if (errno == EAGAIN)
+			poll(&writable, 1, WRITE_RETRY_MS);
+	}
+	return 0;
+}
+
+/* The caller holds write_lock, which keeps the order of the bytes. */
+static void flush_locked(struct output *output)
+{
+	uint8_t bytes[OUTPUT_BYTES];
+	size_t count;
+	int error;
+
+	pthread_mutex_lock(&output->fill_lock);
+	count = output->count;
+	memcpy(bytes, output->bytes, count);
+	output->count = 0;
+	pthread_mutex_unlock(&output->fill_lock);
+	/* After a failure the guest's output has nowhere to go, and the run is about to end. */
+	if (!count || output->error)
+		return;
+	error = write_all(output, bytes, count);
+	if (error) {
+		output->error = error;
+		output->wake(output->wake_data);
+	}
+}
+
+void output_flush(struct output *output)
+{
+	pthread_mutex_lock(&output->write_lock);
+	flush_locked(output);
+	pthread_mutex_unlock(&output->write_lock);
+}
+
+bool output_flush_later(struct output *output)
+{
+	bool more;
+
+	if (!pthread_mutex_trylock(&output->write_lock)) {
+		flush_locked(output);
+		pthread_mutex_unlock(&output->write_lock);
+	}
+	pthread_mutex_lock(&output->fill_lock);
+	more = output->count;
+	output->armed = more;
+	pthread_mutex_unlock(&output->fill_lock);
+	return more;
+}
+
+/* Simple matching with restart at the text's first byte, enough for marks and prompts. */
+static bool match_until(struct output *output, uint8_t byte)
+{
+	if (!output->until || output->until_seen)
+		return false;
+	if (byte == (uint8_t)output->until[output->until_matched])
+		output->until_matched++;
+	else
+		output->until_matched = byte == (uint8_t)output->until[0];
+	output->until_seen = !output->until[output->until_matched];
+	return output->until_seen;
+}
+
+void output_put(struct output *output, uint8_t byte)
+{
+	bool flush, wake = false;
+
+	pthread_mutex_lock(&output->fill_lock);
+	while (output->count == OUTPUT_BYTES) {
+		pthread_mutex_unlock(&output->fill_lock);
+		output_flush(output);
+		pthread_mutex_lock(&output->fill_lock);
+	}
+	output->bytes[output->count++] = byte;
+	flush = byte == '\n' || output->count == OUTPUT_BYTES;
+	if (match_until(output, byte)) {
+		flush = true;
+		wake = true;
+	} else if (!flush && !output->armed) {
+		output->armed = true;
+		wake = true;
+	}
+	pthread_mutex_unlock(&output->fill_lock);
+	if (flush)
+		output_flush(output);
+	if (wake)
+		output->wake(output->wake_data);
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One terminal per process, hence the one piece of static state of this program: it must be
+ * reachable from atexit() and from a handler of fatal signals.
+ */
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "terminal.h"
+
+static struct {
+	int fd;
+	struct termios found;
+	volatile sig_atomic_t raw;
+	bool hooked;
+} terminal;
+
+void terminal_restore(void)
+{
+	if (!terminal.raw)
+		return;
+	tcsetattr(terminal.fd, TCSANOW, &terminal.found);
+	terminal.raw = 0;
+}
+
+bool terminal_is_raw(void)
+{
+	return terminal.raw;
+}
+
+static void on_fatal_signal(int signo)
+{
+	terminal_restore();
+	/* The handler was one-shot: this time the signal does what it always does. */
+	raise(signo);
+}
+
+static void hook(void)
+{
+	static const int fatal[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE };
+	struct sigaction action = { .sa_handler = on_fatal_signal, .sa_flags = SA_RESETHAND };
+	unsigned int i;
+
+	if (terminal.hooked)
+		return;
+	terminal.hooked = true;
+	atexit(terminal_restore);
+	for (i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		sigaction(fatal[i], &action, NULL);
+}
+
+bool terminal_raw(int fd)
+{
+	struct termios raw;
+
+	if (terminal.raw || !isatty(fd))
+		return true;
+	if (tcgetpgrp(fd) != getpgrp())
+		return false;
+	if (tcgetattr(fd, &terminal.found))
+		return true;
+	hook();
+	raw = terminal.found;
+	raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+	raw.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
+	raw.c_cflag &= ~(tcflag_t)(CSIZE | PARENB);
+	raw.c_cflag |= CS8;
+	/* Output stays processed: our own lines share the screen with the guest's. */
+	raw.c_cc[VMIN] = 1;
+	raw.c_cc[VTIME] = 0;
+	terminal.fd = fd;
+	terminal.raw = 1;
+	if (tcsetattr(fd, TCSANOW, &raw))
+		terminal.raw = 0;
+	return true;
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vitrine: the command. A table of subcommands from which the usage is made; each has a file
+ * of its own.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+
+static int command_help(int argc, char **argv);
+
+static const struct command commands[] = {
+	{ "run", command_run, "run a guest: a kernel with its initrd, or raw code" },
+	{ "info", command_info, "what this machine offers a hypervisor, and what stands in the way" },
+	{ "help", command_help, "this text, or a subcommand's options" },
+};
+
+#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+void complain(const char *format, ...)
+{
+	char line[1024];
+	va_list args;
+
+	/* In one piece, so that a vCPU's output does not get in between. */
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	fprintf(stderr, "vitrine: %s\n", line);
+}
+
+int finish_output(int code)
+{
+	if (fflush(stdout) || ferror(stdout)) {
+		if (errno == EPIPE)
+			return EXIT_SIGNAL + 13;
+		complain("standard output: %s", strerror(errno));
+		return code ? code : EXIT_HOST;
+	}
+	return code;
+}
+
+static void usage(FILE *to)
+{
+	unsigned int i;
+
+	fputs("usage: vitrine COMMAND [OPTIONS]\n\ncommands:\n", to);
+	for (i = 0; i < NR_COMMANDS; i++)
+		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
+	fputs("\n'vitrine COMMAND --help' lists a command's options; vitrine(1) has the rest.\n", to);
+}
+
+static const struct command *find(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < NR_COMMANDS; i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static int command_help(int argc, char **argv)
+{
+	static char help_option[] = "--help";
+	const struct command *command;
+	char *help_argv[] = { NULL, help_option, NULL };
+
+	if (argc < 2 || argv[1][0] == '-') {
+		usage(stdout);
+		return finish_output(EXIT_OK);
+	}
+	command = find(argv[1]);
+	if (!command) {
+		complain("no command '%s'", argv[1]);
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (command->fn == command_help) {
+		usage(stdout);
+		return finish_output(EXIT_OK);
+	}
+	help_argv[0] = argv[1];
+	return command->fn(2, help_argv);
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc < 2) {
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		usage(stdout);
+		return finish_output(EXIT_OK);
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {
+		puts("vitrine " VITRINE_VERSION);
+		return finish_output(EXIT_OK);
+	}
+	command = find(argv[1]);
+	if (!command) {
+		complain("no command '%s'; 'vitrine help' lists them", argv[1]);
+		return EXIT_USAGE;
+	}
+	return command->fn(argc - 1, argv + 1);
+}
