@@ -8,6 +8,8 @@
 #ifndef VITRINE_COMPAT_H
 #define VITRINE_COMPAT_H
 
+#include <linux/mm.h>
+#include <linux/shrinker.h>
 #include <linux/syscore_ops.h>
 #include <asm/idtentry.h>
 
@@ -60,6 +62,88 @@
 	}
 #define vitrine_syscore_register	register_syscore_ops
 #define vitrine_syscore_unregister	unregister_syscore_ops
+#endif
+
+/* A fault of the guest may end by any signal, where get_user_pages() can. */
+#ifdef HAVE_FOLL_INTERRUPTIBLE
+#define VITRINE_FOLL_INTERRUPTIBLE	FOLL_INTERRUPTIBLE
+#else
+#define VITRINE_FOLL_INTERRUPTIBLE	0
+#endif
+
+/*
+ * The frame that the host maps at @address of a VM_IO or VM_PFNMAP area, and
+ * whether it may be written. mmap_lock is held; 0 or -errno.
+ */
+static inline int vitrine_follow_pfn(struct vm_area_struct *vma, unsigned long address, u64 *pfn, bool *writable)
+{
+	int ret;
+#ifdef HAVE_FOLLOW_PFNMAP_START
+	struct follow_pfnmap_args args = { .vma = vma, .address = address };
+
+	ret = follow_pfnmap_start(&args);
+	if (ret)
+		return ret;
+	*pfn = args.pfn;
+	*writable = args.writable;
+	follow_pfnmap_end(&args);
+#else
+	spinlock_t *lock;
+	pte_t *pte;
+
+	ret = follow_pte(vma->vm_mm, address, &pte, &lock);
+	if (ret)
+		return ret;
+	*pfn = pte_pfn(*pte);
+	*writable = pte_write(*pte);
+	pte_unmap_unlock(pte, lock);
+#endif
+	return 0;
+}
+
+/* VITRINE_SHRINKER(name, count, scan): defines name for the two functions. */
+#ifdef HAVE_SHRINKER_ALLOC
+struct vitrine_shrinker {
+	struct shrinker *shrinker;
+	unsigned long (*count)(struct shrinker *shrinker, struct shrink_control *control);
+	unsigned long (*scan)(struct shrinker *shrinker, struct shrink_control *control);
+};
+
+#define VITRINE_SHRINKER(name, count_fn, scan_fn)			\
+	static struct vitrine_shrinker name = { .count = count_fn, .scan = scan_fn }
+
+static inline int vitrine_shrinker_register(struct vitrine_shrinker *shrinker, const char *name)
+{
+	shrinker->shrinker = shrinker_alloc(0, "%s", name);
+	if (!shrinker->shrinker)
+		return -ENOMEM;
+	shrinker->shrinker->count_objects = shrinker->count;
+	shrinker->shrinker->scan_objects = shrinker->scan;
+	shrinker_register(shrinker->shrinker);
+	return 0;
+}
+
+static inline void vitrine_shrinker_unregister(struct vitrine_shrinker *shrinker)
+{
+	shrinker_free(shrinker->shrinker);
+}
+#else
+#define VITRINE_SHRINKER(name, count_fn, scan_fn)			\
+	static struct shrinker name = {					\
+		.count_objects = count_fn,				\
+		.scan_objects = scan_fn,				\
+		.seeks = DEFAULT_SEEKS,					\
+	}
+
+static inline int vitrine_shrinker_register(struct shrinker *shrinker, const char *name)
+{
+	return register_shrinker(shrinker, "%s", name);
+}
+
+static inline void vitrine_shrinker_unregister(struct shrinker *shrinker)
+{
+	unregister_shrinker(shrinker);
+}
 #endif
 
 #endif /* VITRINE_COMPAT_H */

@@ -6,7 +6,8 @@
 #include <linux/kvm.h>
 #include <linux/types.h>
 
-struct vitrine_ioctl;
+#include "ioctl.h"
+
 struct vitrine_vcpu;
 
 #define VITRINE_CPUID_MAX_ENTRIES	256

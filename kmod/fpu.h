@@ -5,7 +5,8 @@
 
 #include <linux/types.h>
 
-struct vitrine_ioctl;
+#include "ioctl.h"
+
 struct vitrine_vcpu;
 
 int vitrine_fpu_create(struct vitrine_vcpu *vcpu);

@@ -9,6 +9,8 @@
 #include <linux/kvm_types.h>
 #include <linux/types.h>
 
+#include "ioctl.h"
+
 struct vitrine_vm;
 struct vitrine_vcpu;
 
@@ -16,6 +18,10 @@ struct vitrine_vcpu;
 #define VITRINE_ACCESS_WRITE	0x02
 #define VITRINE_ACCESS_USER	0x04
 #define VITRINE_ACCESS_FETCH	0x10
+/* No access but a look, by a debugger: no rights are checked, no accessed or dirty bit is set. */
+#define VITRINE_ACCESS_LOOK	0x10000
+/* An access of the CPU's own to a descriptor table or TSS: EFLAGS.AC does not lift SMAP. */
+#define VITRINE_ACCESS_IMPLICIT	0x20000
 
 /**
  * struct vitrine_walk - the answer of a walk through the guest's page tables
@@ -32,8 +38,18 @@ struct vitrine_walk {
 /* Both: 0, or -EFAULT where no slot (or a read-only one, for writes) covers the range or the host page is gone. */
 int vitrine_guest_read(struct vitrine_vm *vm, gpa_t gpa, void *data, unsigned int len_bytes);
 int vitrine_guest_write(struct vitrine_vm *vm, gpa_t gpa, const void *data, unsigned int len_bytes);
+/*
+ * An aligned 4 or 8 bytes at once, as a LOCK-prefixed instruction does it: 0 if it was *@old and now is @new, 1 if it was
+ * something else (now in *@old), -EFAULT as above.
+ */
+int vitrine_guest_cmpxchg(struct vitrine_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int len_bytes);
 
-/* Any paging mode: none, 32-bit, PAE, 4- and 5-level; honours WP, SMEP, SMAP, NX. Returns 0 (look at @walk) or -errno. */
+/*
+ * Any paging mode: none, 32-bit, PAE, 4- and 5-level; honours WP, SMEP, SMAP, NX. Returns 0 (look at @walk), or -EFAULT
+ * where the tables themselves are in no slot. Loaded.
+ */
 int vitrine_guest_walk(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct vitrine_walk *walk);
+
+extern const struct vitrine_ioctl vitrine_walk_vcpu_ioctls[];	/* KVM_TRANSLATE */
 
 #endif

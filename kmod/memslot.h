@@ -6,18 +6,21 @@
 #ifndef VITRINE_MEMSLOT_H
 #define VITRINE_MEMSLOT_H
 
+#include <linux/bitops.h>
 #include <linux/kvm.h>
 #include <linux/kvm_types.h>
+#include <linux/mm.h>
 #include <linux/types.h>
 
-struct vitrine_vm;
-struct vitrine_vcpu;
-struct vitrine_ioctl;
+#include "ioctl.h"
 
-#define VITRINE_MAX_SLOTS	32764	/* KVM_CAP_NR_MEMSLOTS */
+struct vitrine_vm;
+
+#define VITRINE_MAX_SLOTS	32764			/* KVM_CAP_NR_MEMSLOTS; slot ids run below it */
+#define VITRINE_MAX_SLOT_PAGES	((1UL << 31) - 1)	/* as KVM: a page number fits in an int */
 
 /**
- * struct vitrine_memslot - one slot; immutable once published
+ * struct vitrine_memslot - one slot; immutable once published, but for the bits of its bitmap
  * @base_gfn: first guest frame
  * @nr_pages: length in 4 KiB pages
  * @hva: where it starts in the creator's address space
@@ -38,25 +41,50 @@ struct vitrine_memslot {
  * struct vitrine_memslots - a published generation, sorted by @base_gfn; replaced whole, read under vm->srcu
  * @generation: grows by one with each change
  * @nr: slots in use
+ * @capacity: room in @slot
+ * @last: place of the last hit, a hint that any reader may overwrite
  * @slot: pointers, ascending by base_gfn
  */
 struct vitrine_memslots {
 	u64 generation;
 	unsigned int nr;
+	unsigned int capacity;
+	unsigned int last;
 	struct vitrine_memslot *slot[];
 };
 
 int vitrine_memslots_init(struct vitrine_vm *vm);
 void vitrine_memslots_destroy(struct vitrine_vm *vm);
 struct vitrine_memslot *vitrine_memslot_find(struct vitrine_memslots *slots, gfn_t gfn);
-void vitrine_memslot_mark_dirty(struct vitrine_memslot *slot, gfn_t gfn);
+/* By the VMM's number; the caller holds vm->slots_lock. */
+struct vitrine_memslot *vitrine_memslot_by_id(struct vitrine_vm *vm, u32 id);
+
+static inline bool vitrine_memslot_covers(const struct vitrine_memslot *slot, gfn_t gfn)
+{
+	return gfn - slot->base_gfn < slot->nr_pages;
+}
 
 static inline unsigned long vitrine_memslot_hva(const struct vitrine_memslot *slot, gfn_t gfn)
 {
-	return slot->hva + ((gfn - slot->base_gfn) << 12);
+	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
 
-/* KVM_SET_USER_MEMORY_REGION, KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG: rows of the VM fd. */
-extern const struct vitrine_ioctl vitrine_memslot_ioctls[];
+static inline void vitrine_memslot_mark_dirty(struct vitrine_memslot *slot, gfn_t gfn)
+{
+	unsigned long bit = gfn - slot->base_gfn;
+
+	/* Test first: most writes to a logged page find the bit set, and a locked operation is dear. */
+	if (slot->dirty_bitmap && !test_bit(bit, slot->dirty_bitmap))
+		set_bit(bit, slot->dirty_bitmap);
+}
+
+/* Whole words, as KVM_GET_DIRTY_LOG copies them. */
+static inline unsigned long vitrine_memslot_bitmap_bytes(const struct vitrine_memslot *slot)
+{
+	return BITS_TO_LONGS(slot->nr_pages) * sizeof(long);
+}
+
+extern const struct vitrine_ioctl vitrine_memslot_ioctls[];	/* KVM_SET_USER_MEMORY_REGION: a row of the VM fd */
+extern const struct vitrine_ioctl vitrine_dirty_ioctls[];	/* KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG */
 
 #endif

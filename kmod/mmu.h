@@ -1,18 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Second-level translation of one VM: filled by faults, torn down by the mmu notifier, shared by all its vCPUs.
- * The format of an entry belongs to the vendor (vmx/ept.h); this file owns the tables' life and the races.
+ * The format of an entry belongs to the vendor (pte.h); the mmu*.c files own the tables' life and the races:
+ *
+ *	mmu.c		tables, and sweeps over a range of guest frames
+ *	mmu_fault.c	from a fault to a translation
+ *	mmu_notifier.c	what the host's mm tells
+ *	mmu_shrink.c	giving tables back under memory pressure
+ *
+ * Entries are added and widened by compare-and-exchange under mmu->lock for reading, so that vCPUs fault in parallel;
+ * they are taken away or narrowed, and tables unlinked, under the lock for writing. A CPU in the guest may use what
+ * is taken away until it was flushed: this happens before the lock is dropped, and tables are freed after it.
  */
 #ifndef VITRINE_MMU_H
 #define VITRINE_MMU_H
 
 #include <linux/kvm_types.h>
+#include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
 struct vitrine_vm;
 struct vitrine_vcpu;
 struct vitrine_memslot;
+struct vitrine_memslots;
 struct mmu_notifier_ops;
 
 /**
@@ -20,10 +31,13 @@ struct mmu_notifier_ops;
  * @lock: everything below [n]; the mmu notifier takes it, so nothing under it may allocate or sleep
  * @root: kernel address of the top table, allocated with the VM
  * @root_hpa: its physical address, what the vendor's root pointer is made of
- * @invalidate_seq: grows when an invalidation ends; a fault that sees another value retries
+ * @invalidate_seq: grows when an invalidation ends or slots change; a fault that sees another value retries
  * @invalidate_count: invalidations going on now
+ * @invalidate_hit: one of them covers memory of a slot
  * @invalidate_start: @invalidate_end: the host-virtual range they cover together
- * @nr_tables: pages of tables, for statistics and the shrinker
+ * @nr_tables: pages of tables below the root, for statistics and the shrinker
+ * @node: in the shrinker's list, under its mutex
+ * @shrink_gfn: where the shrinker goes on
  */
 struct vitrine_mmu {
 	rwlock_t lock;
@@ -31,9 +45,18 @@ struct vitrine_mmu {
 	hpa_t root_hpa;
 	unsigned long invalidate_seq;
 	unsigned long invalidate_count;
+	bool invalidate_hit;
 	unsigned long invalidate_start;
 	unsigned long invalidate_end;
 	atomic_long_t nr_tables;
+	struct list_head node;
+	gfn_t shrink_gfn;
+};
+
+/* struct vitrine_mmu_cache - zeroed table pages allocated where sleeping was allowed: one below each level but the last */
+struct vitrine_mmu_cache {
+	unsigned int nr;
+	u64 *table[3];
 };
 
 /**
@@ -54,15 +77,77 @@ struct mem_fault {
 #define VITRINE_FAULT_MMIO	2
 
 int vitrine_mmu_init(struct vitrine_vm *vm);
+/* After mmu_notifier_unregister() and the last vCPU. */
 void vitrine_mmu_destroy(struct vitrine_vm *vm);
+void vitrine_mmu_cache_free(struct vitrine_vcpu *vcpu);
+/* Loaded, vm->srcu held for reading, in vm->mm's context. */
 int vitrine_mmu_fault(struct vitrine_vcpu *vcpu, const struct mem_fault *fault);
+/* Guest-physical addresses need this many bits or fewer: the host's width and the tables' reach. */
+unsigned int vitrine_mmu_gpa_bits(void);
+
+/* For memslot.c, under vm->slots_lock. */
+void vitrine_mmu_publish_slots(struct vitrine_vm *vm, struct vitrine_memslots *slots);
 void vitrine_mmu_zap_slot(struct vitrine_vm *vm, const struct vitrine_memslot *slot);
-void vitrine_mmu_zap_all(struct vitrine_vm *vm);
 void vitrine_mmu_write_protect(struct vitrine_vm *vm, const struct vitrine_memslot *slot, gfn_t first,
 			       unsigned long nr_pages);
+/* Small translations that the host maps large go, to come back large. In vm->mm's context. */
+void vitrine_mmu_zap_collapsible(struct vitrine_vm *vm, const struct vitrine_memslot *slot);
+void vitrine_mmu_zap_all(struct vitrine_vm *vm);
+
 int vitrine_mmu_module_init(void);
 void vitrine_mmu_module_exit(void);
 
 extern const struct mmu_notifier_ops vitrine_mmu_notifier_ops;
+/* Large translations are not executable, small ones are: the ITLB multihit erratum. Fixed at load. */
+extern bool vitrine_mmu_nx_huge_pages;
+
+/* Among the files named above. */
+
+enum vitrine_mmu_op {
+	VITRINE_MMU_ZAP,		/* lock held for writing */
+	VITRINE_MMU_WRITE_PROTECT,	/* lock held for writing */
+	VITRINE_MMU_AGE,		/* test and clear accessed bits */
+	VITRINE_MMU_TEST_YOUNG,
+};
+
+/**
+ * struct vitrine_mmu_sweep - one operation over ranges of guest frames
+ * @op: what to do
+ * @may_block: the lock may be dropped and taken again on the way
+ * @changed: something was found; a flush is due for ZAP and WRITE_PROTECT
+ * @nr_tables: length of @tables
+ * @tables: unlinked, to be freed after the flush
+ */
+struct vitrine_mmu_sweep {
+	enum vitrine_mmu_op op;
+	bool may_block;
+	bool changed;
+	unsigned long nr_tables;
+	struct list_head tables;
+};
+
+#define VITRINE_MMU_SWEEP(name, operation, block) \
+	struct vitrine_mmu_sweep name = { \
+		.op = (operation), .may_block = (block), .tables = LIST_HEAD_INIT((name).tables) \
+	}
+
+/* Guest frames from @first up to, not including, @last. */
+void vitrine_mmu_sweep(struct vitrine_vm *vm, gfn_t first, gfn_t last, struct vitrine_mmu_sweep *sweep);
+/* Flush and free what is due, before the lock is dropped. */
+void vitrine_mmu_sweep_finish(struct vitrine_vm *vm, struct vitrine_mmu_sweep *sweep);
+
+/* Must a fault that read @seq before it looked at @hva start again? Lock held. */
+static inline bool vitrine_mmu_retry(const struct vitrine_mmu *mmu, unsigned long seq, unsigned long hva)
+{
+	return mmu->invalidate_seq != seq ||
+	       (unlikely(mmu->invalidate_count) && hva >= mmu->invalidate_start && hva < mmu->invalidate_end);
+}
+
+int vitrine_mmu_shrink_init(void);
+void vitrine_mmu_shrink_exit(void);
+void vitrine_mmu_shrink_add(struct vitrine_mmu *mmu);
+void vitrine_mmu_shrink_remove(struct vitrine_mmu *mmu);
+/* Tables of all VMs together. */
+extern atomic_long_t vitrine_mmu_total_tables;
 
 #endif

@@ -5,7 +5,8 @@
 
 #include <linux/types.h>
 
-struct vitrine_ioctl;
+#include "ioctl.h"
+
 struct vitrine_vcpu;
 
 /* MSRs that the guest shares with the host's SYSCALL entry; switched by the user-return notifier (vmx/state.c). */

@@ -7,6 +7,7 @@
 #define VITRINE_REGS_H
 
 #include "backend.h"
+#include "ioctl.h"
 #include "vcpu.h"
 
 static inline u64 vitrine_reg_read(struct vitrine_vcpu *vcpu, unsigned int reg)
@@ -45,6 +46,8 @@ int vitrine_cr4_write(struct vitrine_vcpu *vcpu, u64 cr4);
 int vitrine_efer_write(struct vitrine_vcpu *vcpu, u64 efer, bool host);
 /* CR4 bits that this CPU or the guest's CPUID do not allow. */
 u64 vitrine_cr4_reserved(struct vitrine_vcpu *vcpu);
+/* The CPUID part of it, for cpuid.c to keep. */
+u64 vitrine_cr4_reserved_by_cpuid(struct vitrine_vcpu *vcpu);
 /* EFER bits that the VMM may set. */
 u64 vitrine_efer_supported(void);
 /* Physical-address bits above the guest's width, which fault in CR3 and in paging structures. */

@@ -5,6 +5,8 @@
 
 #include <linux/types.h>
 
+#include "ioctl.h"
+
 /* X(name) of one u64 in struct vitrine_vcpu_stats_counters; add a line to add a counter. */
 #define VITRINE_VCPU_COUNTERS(X)	\
 	X(runs)				\
@@ -33,7 +35,6 @@ struct vitrine_vcpu_counters {
 	u64 host_ticks;					/* host TSC ticks in RUN but outside the guest */
 };
 
-struct vitrine_ioctl;
 extern const struct vitrine_ioctl vitrine_stats_vcpu_ioctls[];	/* VITRINE_GET_STATS */
 
 #endif

@@ -5,7 +5,8 @@
 
 #include <linux/types.h>
 
-struct vitrine_ioctl;
+#include "ioctl.h"
+
 struct vitrine_vcpu;
 
 #define VITRINE_TSC_RATIO_BITS	48	/* fraction bits of vcpu->tsc_multiplier */

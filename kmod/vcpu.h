@@ -51,6 +51,7 @@ enum vitrine_request {
 	VITRINE_REQ_APIC_EVENT,		/* INIT or SIPI arrived */
 	VITRINE_REQ_TRIPLE_FAULT,	/* end with KVM_EXIT_SHUTDOWN */
 	VITRINE_REQ_EOI_EXIT,		/* vcpu->eoi_vector was ended: KVM_EXIT_IOAPIC_EOI (split irqchip) */
+	VITRINE_REQ_DEBUG_EXIT,		/* a step is done, or a breakpoint of the VMM's hit: KVM_EXIT_DEBUG */
 	VITRINE_REQ_KICK,		/* nothing but: come out once */
 	VITRINE_NR_REQUESTS
 };
@@ -83,7 +84,7 @@ struct vitrine_debug_regs {
 	u64 guest_dr[4];	/* the VMM's breakpoints, while KVM_GUESTDBG_USE_HW_BP */
 	u64 guest_dr7;
 	u64 singlestep_rip;
-	bool loaded;		/* [c] the guest's DR0-3 and DR6 are in hardware for this entry */
+	bool active;		/* a breakpoint is enabled: DR0-3 are loaded before each entry */
 };
 
 struct vitrine_vcpu {
@@ -100,8 +101,7 @@ struct vitrine_vcpu {
 	unsigned long requests;			/* [a] */
 	struct rcuwait wait;			/* [a] a halted vCPU sleeps here */
 	struct preempt_notifier preempt_notifier;	/* [v] */
-	int srcu_idx;				/* [v] vm->srcu while in RUN */
-	bool in_run;				/* [v] between load for RUN and put */
+	unsigned long rcu_noted_jiffies;	/* [v] when RCU last heard that this CPU ran a guest */
 
 	u64 regs[VITRINE_NR_REGS];		/* [v] valid where regs_avail says so */
 	u32 regs_avail;				/* [v] */
@@ -183,6 +183,8 @@ void vitrine_vcpu_put(struct vitrine_vcpu *vcpu);
 /* #UD, #GP and so on for a vendor-neutral caller; a triple fault becomes a request. */
 void vitrine_vcpu_queue_exception(struct vitrine_vcpu *vcpu, u8 nr, bool has_error, u32 error_code);
 void vitrine_vcpu_queue_page_fault(struct vitrine_vcpu *vcpu, u64 cr2, u32 error_code);
+/* An instruction was completed in software: what single-stepping and the guest's own trap flag are due. */
+void vitrine_vcpu_insn_done(struct vitrine_vcpu *vcpu);
 u64 vitrine_vcpu_guest_tsc(struct vitrine_vcpu *vcpu, u64 host_tsc);
 int vitrine_vcpu_module_init(void);
 void vitrine_vcpu_module_exit(void);

@@ -12,8 +12,8 @@
  *	    vm->irq.lock		interrupt routing and chip creation are changed
  *	      chip locks (pic, ioapic, pit, lapic timer; spinning, interrupts off)
  *
- * vm->srcu protects readers of memory slots, buses and routing; it is held from entry to exit of RUN except while
- * a vCPU sleeps, and is never synchronised under vcpu->mutex of a vCPU that is inside RUN on the same VM's srcu.
+ * vm->srcu protects readers of memory slots, buses and routing. It is taken by the handlers that read them and never
+ * held in the guest or while a vCPU sleeps: a writer would wait for as long.
  *
  * Tags on members: [I] immutable after creation, [m] vm->lock, [s] vm->slots_lock for writers and vm->srcu for
  * readers, [q] vm->irq.lock for writers and vm->srcu for readers, [v] vcpu->mutex, [n] vm->mmu.lock and the mmu

@@ -95,3 +95,5 @@ member MMU_NOTIFIER_INVALIDATE_RANGE include/linux/mmu_notifier.h mmu_notifier_o
 member MMU_NOTIFIER_CHANGE_PTE include/linux/mmu_notifier.h mmu_notifier_ops '\(\*change_pte\)'
 header CLEAR_BRANCH_HISTORY_VMEXIT arch/x86/include/asm/nospec-branch.h 'macro CLEAR_BRANCH_HISTORY_VMEXIT'
 header BUG_VMSCAPE arch/x86/include/asm/cpufeatures.h 'X86_FEATURE_IBPB_EXIT_TO_USER'
+symbol SHRINKER_ALLOC shrinker_alloc
+header FOLL_INTERRUPTIBLE include/linux/mm_types.h '^\s*FOLL_INTERRUPTIBLE\b'

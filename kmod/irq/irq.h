@@ -9,8 +9,9 @@
 #include <linux/mutex.h>
 #include <linux/types.h>
 
+#include "ioctl.h"
+
 struct vitrine_ioapic;
-struct vitrine_ioctl;
 struct vitrine_lapic;
 struct vitrine_pic;
 struct vitrine_pit;

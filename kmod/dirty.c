@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Dirty logging by bitmap: KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG.
+ *
+ * Owns how bits leave a slot's bitmap; they enter it by vitrine_memslot_mark_dirty(). A bit is cleared and its page
+ * write-protected under one hold of mmu->lock, so that a fault comes either before both or after both.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "ioctl.h"
+#include "memslot.h"
+#include "mmu.h"
+#include "vm.h"
+
+/* The bitmap goes out and comes in through a buffer of this size: bounded, whatever the slot's. */
+#define CHUNK_WORDS	(PAGE_SIZE / sizeof(long))
+
+static struct vitrine_memslot *logged_slot(struct vitrine_vm *vm, u32 id)
+{
+	struct vitrine_memslot *slot;
+
+	if (id >= VITRINE_MAX_SLOTS) {
+		pr_debug_ratelimited("dirty log: slot is %u, must be below %u\n", id, VITRINE_MAX_SLOTS);
+		return ERR_PTR(-EINVAL);
+	}
+	slot = vitrine_memslot_by_id(vm, id);
+	if (!slot || !slot->dirty_bitmap) {
+		pr_debug_ratelimited("dirty log: slot %u is not there or not logged\n", id);
+		return ERR_PTR(-ENOENT);
+	}
+	return slot;
+}
+
+/*
+ * Clears in words @first to @first + @nr of the bitmap what is set in @words, or everything if @take, and leaves in
+ * @words what was cleared.
+ */
+static void clear_words(struct vitrine_vm *vm, struct vitrine_memslot *slot, unsigned long first, unsigned long nr,
+			unsigned long *words, bool take)
+{
+	VITRINE_MMU_SWEEP(sweep, VITRINE_MMU_WRITE_PROTECT, false);
+	unsigned long i;
+
+	write_lock(&vm->mmu.lock);
+	for (i = 0; i < nr; i++) {
+		unsigned long *word = &slot->dirty_bitmap[first + i];
+		gfn_t gfn = slot->base_gfn + (first + i) * BITS_PER_LONG;
+
+		if (!READ_ONCE(*word) || (!take && !words[i])) {
+			words[i] = 0;
+			continue;
+		}
+		words[i] = take ? xchg(word, 0) :
+				  words[i] & atomic_long_fetch_andnot(words[i], (atomic_long_t *)word);
+		/* Pages in between that were clean are not writable anyway. */
+		if (words[i])
+			vitrine_mmu_sweep(vm, gfn + __ffs(words[i]), gfn + __fls(words[i]) + 1, &sweep);
+	}
+	vitrine_mmu_sweep_finish(vm, &sweep);
+	write_unlock(&vm->mmu.lock);
+}
+
+static int get_log(struct vitrine_vm *vm, const struct kvm_dirty_log *log, unsigned long *words)
+{
+	unsigned long __user *user = log->dirty_bitmap;
+	struct vitrine_memslot *slot = logged_slot(vm, log->slot);
+	unsigned long total, first, nr, i;
+
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	if (vm->dirty_log_caps)
+		return copy_to_user(user, slot->dirty_bitmap, vitrine_memslot_bitmap_bytes(slot)) ? -EFAULT : 0;
+
+	total = BITS_TO_LONGS(slot->nr_pages);
+	for (first = 0; first < total; first += nr) {
+		nr = min(total - first, CHUNK_WORDS);
+		clear_words(vm, slot, first, nr, words, true);
+		if (copy_to_user(user + first, words, nr * sizeof(long))) {
+			/* Whoever asks again must find them. */
+			for (i = 0; i < nr; i++)
+				atomic_long_or(words[i], (atomic_long_t *)&slot->dirty_bitmap[first + i]);
+			return -EFAULT;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+static int clear_log(struct vitrine_vm *vm, const struct kvm_clear_dirty_log *log, unsigned long *words)
+{
+	unsigned long __user *user = log->dirty_bitmap;
+	struct vitrine_memslot *slot = logged_slot(vm, log->slot);
+	unsigned long total = BITS_TO_LONGS(log->num_pages), first, nr;
+
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	if (log->first_page % BITS_PER_LONG || log->first_page > slot->nr_pages ||
+	    log->num_pages > slot->nr_pages - log->first_page ||
+	    (log->num_pages < slot->nr_pages - log->first_page && log->num_pages % BITS_PER_LONG)) {
+		pr_debug_ratelimited("KVM_CLEAR_DIRTY_LOG: first_page %llu and num_pages %u must be multiples of 64 in the slot\n",
+				     log->first_page, log->num_pages);
+		return -EINVAL;
+	}
+	for (first = 0; first < total; first += nr) {
+		nr = min(total - first, CHUNK_WORDS);
+		if (copy_from_user(words, user + first, nr * sizeof(long)))
+			return -EFAULT;
+		clear_words(vm, slot, log->first_page / BITS_PER_LONG + first, nr, words, false);
+		cond_resched();
+	}
+	return 0;
+}
+
+static long dirty_ioctl_get(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	unsigned long *words = kmalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);
+	struct vitrine_vm *vm = obj;
+	int ret;
+
+	if (!words)
+		return -ENOMEM;
+	mutex_lock(&vm->slots_lock);
+	ret = get_log(vm, arg->data, words);
+	mutex_unlock(&vm->slots_lock);
+	kfree(words);
+	return ret;
+}
+
+static long dirty_ioctl_clear(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	unsigned long *words = kmalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);
+	struct vitrine_vm *vm = obj;
+	int ret;
+
+	if (!words)
+		return -ENOMEM;
+	mutex_lock(&vm->slots_lock);
+	ret = clear_log(vm, arg->data, words);
+	mutex_unlock(&vm->slots_lock);
+	kfree(words);
+	return ret;
+}
+
+const struct vitrine_ioctl vitrine_dirty_ioctls[] = {
+	{ KVM_GET_DIRTY_LOG, 0, dirty_ioctl_get },
+	{ KVM_CLEAR_DIRTY_LOG, 0, dirty_ioctl_clear },
+	{}
+};

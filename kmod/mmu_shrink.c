@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Giving table pages back when the host is short of memory: what was mapped comes back by faults.
+ *
+ * Owns the list of all tables' owners. Runs inside reclaim: must not allocate, and must not wait for a lock that is
+ * held across an allocation.
+ */
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/shrinker.h>
+
+#include "compat.h"
+#include "memslot.h"
+#include "mmu.h"
+#include "pte.h"
+#include "vm.h"
+
+/* One stride of a scan: everything below one table of the third level. */
+#define STRIDE_LEVEL	3
+
+static DEFINE_MUTEX(shrink_lock);
+static LIST_HEAD(shrink_list);
+
+void vitrine_mmu_shrink_add(struct vitrine_mmu *mmu)
+{
+	mutex_lock(&shrink_lock);
+	list_add_tail(&mmu->node, &shrink_list);
+	mutex_unlock(&shrink_lock);
+}
+
+void vitrine_mmu_shrink_remove(struct vitrine_mmu *mmu)
+{
+	mutex_lock(&shrink_lock);
+	list_del(&mmu->node);
+	mutex_unlock(&shrink_lock);
+}
+
+static unsigned long shrink_vm(struct vitrine_vm *vm, unsigned long nr_wanted)
+{
+	struct vitrine_mmu *mmu = &vm->mmu;
+	gfn_t end = 1ULL << (vitrine_mmu_gpa_bits() - PAGE_SHIFT);
+	gfn_t stride = vitrine_pte_pages(STRIDE_LEVEL);
+	VITRINE_MMU_SWEEP(sweep, VITRINE_MMU_ZAP, false);
+	unsigned long nr_freed;
+	gfn_t done;
+
+	write_lock(&mmu->lock);
+	for (done = 0; done < end && sweep.nr_tables < nr_wanted; done += stride) {
+		gfn_t gfn = mmu->shrink_gfn;
+
+		vitrine_mmu_sweep(vm, gfn, gfn + stride, &sweep);
+		mmu->shrink_gfn = gfn + stride < end ? gfn + stride : 0;
+	}
+	nr_freed = sweep.nr_tables;
+	vitrine_mmu_sweep_finish(vm, &sweep);
+	write_unlock(&mmu->lock);
+	return nr_freed;
+}
+
+static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *control)
+{
+	unsigned long nr = atomic_long_read(&vitrine_mmu_total_tables);
+
+	return nr ? nr : SHRINK_EMPTY;
+}
+
+static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_control *control)
+{
+	unsigned long nr_freed = 0;
+	struct vitrine_mmu *mmu;
+
+	/* A VM that comes or goes right now may itself be waiting for memory. */
+	if (!mutex_trylock(&shrink_lock))
+		return SHRINK_STOP;
+	list_for_each_entry(mmu, &shrink_list, node) {
+		if (!atomic_long_read(&mmu->nr_tables))
+			continue;
+		nr_freed = shrink_vm(container_of(mmu, struct vitrine_vm, mmu), control->nr_to_scan);
+		/* The next scan begins with another VM. */
+		list_move_tail(&mmu->node, &shrink_list);
+		break;
+	}
+	mutex_unlock(&shrink_lock);
+	return nr_freed;
+}
+
+VITRINE_SHRINKER(table_shrinker, shrink_count, shrink_scan);
+
+int __init vitrine_mmu_shrink_init(void)
+{
+	return vitrine_shrinker_register(&table_shrinker, "vitrine-tables");
+}
+
+void vitrine_mmu_shrink_exit(void)
+{
+	vitrine_shrinker_unregister(&table_shrinker);
+}
