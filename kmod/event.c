@@ -162,6 +162,7 @@ static void inject_exception(struct vitrine_events *events, struct vitrine_injec
 		events->interrupt.soft = false;
 		if (events->nmi.injected) {
 			events->nmi.injected = false;
+			events->nmi.masked = false;
 			vitrine_events_queue_nmi(events);
 		}
 	}

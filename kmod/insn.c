@@ -192,7 +192,8 @@ static u8 memory_access(const struct vitrine_insn *insn)
 	}
 }
 
-static void set_reg(struct vitrine_insn *insn, u8 reg, u8 size, const struct vitrine_insn_prefixes *p)
+static void set_reg(struct vitrine_insn *insn, u8 reg, u8 size,
+		    const struct vitrine_insn_prefixes *p)
 {
 	insn->src = INSN_SRC_REG;
 	insn->reg = reg;

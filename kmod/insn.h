@@ -53,7 +53,7 @@ enum vitrine_insn_op {
 	INSN_OP_BT, INSN_OP_BTS, INSN_OP_BTR, INSN_OP_BTC,
 	/* Strings. MOVS and CMPS have a second memory operand, always ES:rDI. */
 	INSN_OP_MOVS, INSN_OP_CMPS, INSN_OP_STOS, INSN_OP_LODS, INSN_OP_SCAS,
-	INSN_OP_MOV_XMM,	/* any SSE move of 4, 8 or 16 bytes that changes no bit on the way */
+	INSN_OP_MOV_XMM,	/* any SSE move of 4, 8 or 16 bytes as they are */
 };
 
 enum vitrine_insn_src {

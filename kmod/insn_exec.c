@@ -300,6 +300,7 @@ static u64 repeat_count(const struct vitrine_insn_state *s)
 static enum vitrine_insn_step finish_iteration(struct vitrine_insn_state *s)
 {
 	const struct vitrine_insn *insn = &s->insn;
+	bool until_equal = insn->rep == INSN_REPNE;
 	bool equal = s->rflags & X86_EFLAGS_ZF;
 
 	if (insn->op != INSN_OP_STOS && insn->op != INSN_OP_SCAS)
@@ -313,7 +314,7 @@ static enum vitrine_insn_step finish_iteration(struct vitrine_insn_state *s)
 	if (!repeat_count(s))
 		return finish(s);
 	if ((insn->op == INSN_OP_CMPS || insn->op == INSN_OP_SCAS) &&
-	    equal == (insn->rep == INSN_REPNE))
+	    equal == until_equal)
 		return finish(s);
 	s->phase = PHASE_START;
 	return INSN_AGAIN;

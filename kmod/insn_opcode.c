@@ -8,6 +8,7 @@
  * Encodings: SDM, "Opcode Map".
  */
 #include <linux/errno.h>
+#include <linux/kernel.h>
 #include <linux/types.h>
 
 #include "insn_opcode.h"
@@ -27,36 +28,44 @@ enum {
 	GROUP_XMM,
 };
 
-#define ROW(first, o, f)	[first] = { o, f, 1 }, [(first) + 1] = { o, f, 0 }
-#define ALU_ROWS(first, o)	ROW(first, o, FORM_RM_REG), ROW((first) + 2, o, FORM_REG_RM)
+/* Stands for a byte if the opcode is even, else the operand size: the opcode's "w" bit. */
+#define SIZE_W	0xff
 
 static const struct vitrine_insn_opcode one_byte[256] = {
-	ALU_ROWS(0x00, INSN_OP_ADD),
-	ALU_ROWS(0x08, INSN_OP_OR),
-	ALU_ROWS(0x10, INSN_OP_ADC),
-	ALU_ROWS(0x18, INSN_OP_SBB),
-	ALU_ROWS(0x20, INSN_OP_AND),
-	ALU_ROWS(0x28, INSN_OP_SUB),
-	ALU_ROWS(0x30, INSN_OP_XOR),
-	ALU_ROWS(0x38, INSN_OP_CMP),
+	[0x00 ... 0x01] = { INSN_OP_ADD, FORM_RM_REG, SIZE_W },
+	[0x02 ... 0x03] = { INSN_OP_ADD, FORM_REG_RM, SIZE_W },
+	[0x08 ... 0x09] = { INSN_OP_OR, FORM_RM_REG, SIZE_W },
+	[0x0a ... 0x0b] = { INSN_OP_OR, FORM_REG_RM, SIZE_W },
+	[0x10 ... 0x11] = { INSN_OP_ADC, FORM_RM_REG, SIZE_W },
+	[0x12 ... 0x13] = { INSN_OP_ADC, FORM_REG_RM, SIZE_W },
+	[0x18 ... 0x19] = { INSN_OP_SBB, FORM_RM_REG, SIZE_W },
+	[0x1a ... 0x1b] = { INSN_OP_SBB, FORM_REG_RM, SIZE_W },
+	[0x20 ... 0x21] = { INSN_OP_AND, FORM_RM_REG, SIZE_W },
+	[0x22 ... 0x23] = { INSN_OP_AND, FORM_REG_RM, SIZE_W },
+	[0x28 ... 0x29] = { INSN_OP_SUB, FORM_RM_REG, SIZE_W },
+	[0x2a ... 0x2b] = { INSN_OP_SUB, FORM_REG_RM, SIZE_W },
+	[0x30 ... 0x31] = { INSN_OP_XOR, FORM_RM_REG, SIZE_W },
+	[0x32 ... 0x33] = { INSN_OP_XOR, FORM_REG_RM, SIZE_W },
+	[0x38 ... 0x39] = { INSN_OP_CMP, FORM_RM_REG, SIZE_W },
+	[0x3a ... 0x3b] = { INSN_OP_CMP, FORM_REG_RM, SIZE_W },
 	[0x63] = { GROUP_MOVSXD, FORM_REG_RM, 4 },
-	ROW(0x80, GROUP_ALU, FORM_RM_IMM),
+	[0x80 ... 0x81] = { GROUP_ALU, FORM_RM_IMM, SIZE_W },
 	[0x82] = { GROUP_ALU_ALIAS, FORM_RM_IMM, 1 },
 	[0x83] = { GROUP_ALU, FORM_RM_IMM8, 0 },
-	ROW(0x84, INSN_OP_TEST, FORM_RM_REG),
-	ROW(0x86, INSN_OP_XCHG, FORM_RM_REG),
-	ROW(0x88, INSN_OP_MOV, FORM_RM_REG),
-	ROW(0x8a, INSN_OP_MOV, FORM_REG_RM),
-	ROW(0xa0, INSN_OP_MOV, FORM_LOAD_OFFSET),
-	ROW(0xa2, INSN_OP_MOV, FORM_STORE_OFFSET),
-	ROW(0xa4, INSN_OP_MOVS, FORM_STRING),
-	ROW(0xa6, INSN_OP_CMPS, FORM_STRING),
-	ROW(0xaa, INSN_OP_STOS, FORM_STRING),
-	ROW(0xac, INSN_OP_LODS, FORM_STRING),
-	ROW(0xae, INSN_OP_SCAS, FORM_STRING),
-	ROW(0xc6, GROUP_MOV, FORM_RM_IMM),
-	ROW(0xf6, GROUP_UNARY, FORM_RM),
-	ROW(0xfe, GROUP_INC, FORM_RM),
+	[0x84 ... 0x85] = { INSN_OP_TEST, FORM_RM_REG, SIZE_W },
+	[0x86 ... 0x87] = { INSN_OP_XCHG, FORM_RM_REG, SIZE_W },
+	[0x88 ... 0x89] = { INSN_OP_MOV, FORM_RM_REG, SIZE_W },
+	[0x8a ... 0x8b] = { INSN_OP_MOV, FORM_REG_RM, SIZE_W },
+	[0xa0 ... 0xa1] = { INSN_OP_MOV, FORM_LOAD_OFFSET, SIZE_W },
+	[0xa2 ... 0xa3] = { INSN_OP_MOV, FORM_STORE_OFFSET, SIZE_W },
+	[0xa4 ... 0xa5] = { INSN_OP_MOVS, FORM_STRING, SIZE_W },
+	[0xa6 ... 0xa7] = { INSN_OP_CMPS, FORM_STRING, SIZE_W },
+	[0xaa ... 0xab] = { INSN_OP_STOS, FORM_STRING, SIZE_W },
+	[0xac ... 0xad] = { INSN_OP_LODS, FORM_STRING, SIZE_W },
+	[0xae ... 0xaf] = { INSN_OP_SCAS, FORM_STRING, SIZE_W },
+	[0xc6 ... 0xc7] = { GROUP_MOV, FORM_RM_IMM, SIZE_W },
+	[0xf6 ... 0xf7] = { GROUP_UNARY, FORM_RM, SIZE_W },
+	[0xfe ... 0xff] = { GROUP_INC, FORM_RM, SIZE_W },
 };
 
 static const struct vitrine_insn_opcode two_byte[256] = {
@@ -72,12 +81,12 @@ static const struct vitrine_insn_opcode two_byte[256] = {
 	[0xb3] = { INSN_OP_BTR, FORM_RM_REG, 0 },
 	[0xbb] = { INSN_OP_BTC, FORM_RM_REG, 0 },
 	[0xba] = { GROUP_BT, FORM_RM_IMM8, 0 },
-	ROW(0xb0, INSN_OP_CMPXCHG, FORM_RM_REG),
+	[0xb0 ... 0xb1] = { INSN_OP_CMPXCHG, FORM_RM_REG, SIZE_W },
 	[0xb6] = { INSN_OP_MOVZX, FORM_REG_RM, 1 },
 	[0xb7] = { INSN_OP_MOVZX, FORM_REG_RM, 2 },
 	[0xbe] = { INSN_OP_MOVSX, FORM_REG_RM, 1 },
 	[0xbf] = { INSN_OP_MOVSX, FORM_REG_RM, 2 },
-	ROW(0xc0, INSN_OP_XADD, FORM_RM_REG),
+	[0xc0 ... 0xc1] = { INSN_OP_XADD, FORM_RM_REG, SIZE_W },
 	[0xc3] = { GROUP_MOVNTI, FORM_RM_REG, 0 },
 	[0xc7] = { GROUP_WIDE, FORM_RM, 8 },
 	[0xd6] = { GROUP_XMM, FORM_REG_RM, 16 },
@@ -134,7 +143,11 @@ struct vitrine_insn_opcode vitrine_insn_opcode_find(enum vitrine_insn_map map, u
 		[INSN_MAP_0F38] = three_byte,
 	};
 
-	return maps[map][byte];
+	struct vitrine_insn_opcode opcode = maps[map][byte];
+
+	if (opcode.size == SIZE_W)
+		opcode.size = byte & 1 ? 0 : 1;
+	return opcode;
 }
 
 u8 vitrine_insn_operand_size(enum vitrine_insn_mode mode, const struct vitrine_insn_prefixes *p)
@@ -150,7 +163,7 @@ static int resolve_xmm(struct vitrine_insn_opcode *opcode, u8 byte,
 	u8 prefix = p->rep ?: (p->operand_size ? 0x66 : 0);
 	unsigned int i;
 
-	for (i = 0; i < sizeof(xmm_moves) / sizeof(xmm_moves[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(xmm_moves); i++) {
 		const struct xmm_move *move = &xmm_moves[i];
 
 		if (move->opcode != byte || move->prefix != prefix)

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <linux/kernel.h>
+
 #include <asm/kvm.h>
 #include <asm/processor-flags.h>
 
@@ -29,7 +31,7 @@ static enum outcome expected_outcome(char first, char second)
 	};
 	unsigned int i;
 
-	for (i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(table); i++)
 		if (table[i].first == first && table[i].second == second)
 			return table[i].outcome;
 	return SERIAL;
@@ -61,12 +63,15 @@ static bool double_fault_pair(u8 first, u8 second, bool injected)
 
 static bool double_faults(void)
 {
-	unsigned int first, second, injected;
+	unsigned int number;
 	bool ok = true;
 
-	for (first = 0; first < 32; first++)
-	for (second = 0; second < 32; second++)
-	for (injected = 0; injected < 2; injected++) {
+	for (number = 0; number < 2 * 32 * 32; number++) {
+		unsigned int rest = number;
+		unsigned int injected = tap_digit(&rest, 2);
+		unsigned int first = tap_digit(&rest, 32);
+		unsigned int second = tap_digit(&rest, 32);
+
 		if (!double_fault_pair(first, second, injected)) {
 			tap_diag("%u then %u, injected %u", first, second, injected);
 			ok = false;
@@ -81,24 +86,15 @@ struct situation {
 	bool irq_waits;
 };
 
-/* The situations are numbered; each digit of the number is one thing that may be the case. */
-static unsigned int digit(unsigned int *number, unsigned int base)
-{
-	unsigned int value = *number % base;
-
-	*number /= base;
-	return value;
-}
-
 #define SITUATIONS	(3 * 3 * 2 * 3 * 3 * 4 * 2 * 2)
 
 static bool situation(unsigned int number, struct situation *s)
 {
 	struct vitrine_events *events = &s->events;
-	unsigned int nmi;
+	unsigned int nmi, interrupt;
 
 	memset(s, 0, sizeof(*s));
-	switch (digit(&number, 3)) {
+	switch (tap_digit(&number, 3)) {
 	case 1:
 		events->exception.pending = true;
 		events->exception.has_payload = true;
@@ -114,7 +110,7 @@ static bool situation(unsigned int number, struct situation *s)
 		events->exception.has_error = true;
 		events->exception.error_code = 2;
 	}
-	switch (digit(&number, 3)) {
+	switch (tap_digit(&number, 3)) {
 	case 1:
 		events->exception.type = VITRINE_EVENT_SOFT_EXCEPTION;
 		events->exception.nr = BP_VECTOR;
@@ -128,33 +124,28 @@ static bool situation(unsigned int number, struct situation *s)
 		events->exception.error_code = 0;
 		break;
 	}
-	events->nmi.masked = digit(&number, 2);
-	nmi = digit(&number, 3);
+	events->nmi.masked = tap_digit(&number, 2);
+	nmi = tap_digit(&number, 3);
 	events->nmi.injected = nmi == 2;
 	events->nmi.pending = nmi != 0;
-	switch (digit(&number, 3)) {
-	case 2:
-		events->interrupt.soft = true;
-		/* fall through */
-	case 1:
-		events->interrupt.injected = true;
-		events->interrupt.nr = 0x80;
-		break;
-	}
-	events->shadow = digit(&number, 4);
-	s->rflags = X86_EFLAGS_FIXED | (digit(&number, 2) ? X86_EFLAGS_IF : 0);
-	s->irq_waits = digit(&number, 2);
+	interrupt = tap_digit(&number, 3);
+	events->interrupt.injected = interrupt != 0;
+	events->interrupt.soft = interrupt == 2;
+	events->interrupt.nr = 0x80;
+	events->shadow = tap_digit(&number, 4);
+	s->rflags = X86_EFLAGS_FIXED | (tap_digit(&number, 2) ? X86_EFLAGS_IF : 0);
+	s->irq_waits = tap_digit(&number, 2);
 
-	/* What cannot be: an NMI that is injected while masked, a type without an exception. */
-	return !(events->nmi.injected && events->nmi.masked) &&
-	       (events->exception.pending || events->exception.injected ||
-		events->exception.type == 0);
+	/* The types of an exception make no difference without one. */
+	return events->exception.pending || events->exception.injected ||
+	       !events->exception.type;
 }
 
 static const char *wrong_choice(const struct situation *s, const struct vitrine_injection *inj)
 {
 	const struct vitrine_events *before = &s->events;
 	bool exception = before->exception.pending || before->exception.injected;
+	bool hardware = inj->event.type == VITRINE_EVENT_EXCEPTION;
 	bool open = s->rflags & X86_EFLAGS_IF && !before->shadow;
 
 	if (exception) {
@@ -166,7 +157,7 @@ static const char *wrong_choice(const struct situation *s, const struct vitrine_
 		if (inj->has_payload != before->exception.has_payload ||
 		    inj->payload != before->exception.payload)
 			return "payload";
-		if ((inj->event.type == VITRINE_EVENT_EXCEPTION) != !inj->event.insn_len)
+		if (!inj->event.insn_len != hardware)
 			return "length of the software exception";
 	} else if (before->nmi.injected) {
 		if (!inj->valid || inj->event.type != VITRINE_EVENT_NMI)
@@ -193,7 +184,8 @@ static const char *wrong_choice(const struct situation *s, const struct vitrine_
 		return "two events";
 	if (inj->valid && inj->event.type == VITRINE_EVENT_INTERRUPT && !open)
 		return "interrupt into a closed vCPU";
-	if (inj->valid && inj->event.type == VITRINE_EVENT_NMI && before->nmi.masked)
+	if (inj->valid && inj->event.type == VITRINE_EVENT_NMI && before->nmi.masked &&
+	    !before->nmi.injected)
 		return "masked NMI";
 	return NULL;
 }
@@ -207,6 +199,9 @@ static const char *wrong_rest(const struct situation *s, const struct vitrine_ev
 
 	if (before->nmi.pending + before->nmi.injected != after->nmi.pending + after->nmi.injected)
 		return "NMIs do not add up";
+	/* VM entry checks it. */
+	if (type == VITRINE_EVENT_NMI && after->nmi.masked)
+		return "NMI blocking while an NMI is injected";
 	if (inj->nmi_window != !!after->nmi.pending)
 		return "NMI window";
 	if (before->interrupt.injected && !before->interrupt.soft && !after->interrupt.injected)
@@ -324,16 +319,16 @@ static bool requeue_types(void)
 	unsigned int i;
 	bool ok = true;
 
-	for (i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(events); i++) {
 		struct vitrine_events queue = {
 			.nmi.masked = true, .shadow = KVM_X86_SHADOW_INT_STI,
 		};
+		bool nmi = events[i].type == VITRINE_EVENT_NMI;
 		struct vitrine_injection inj;
 
 		vitrine_events_exit(&queue, &events[i]);
 		vitrine_events_choose(&queue, X86_EFLAGS_FIXED | X86_EFLAGS_IF, false, &inj);
-		if (!inj.valid || !same_event(&inj.event, &events[i]) ||
-		    queue.nmi.masked != (events[i].type != VITRINE_EVENT_NMI)) {
+		if (!inj.valid || !same_event(&inj.event, &events[i]) || queue.nmi.masked == nmi) {
 			tap_diag("type %u vector %u", events[i].type, events[i].vector);
 			ok = false;
 		}
@@ -345,8 +340,12 @@ static bool requeue_types(void)
 
 static bool fault_in_delivery(void)
 {
-	static const struct vitrine_event interrupt = { VITRINE_EVENT_INTERRUPT, 0x31, false, 0, 0 };
-	static const struct vitrine_event df = { VITRINE_EVENT_EXCEPTION, DF_VECTOR, true, 0, 0 };
+	static const struct vitrine_event interrupt = {
+		.type = VITRINE_EVENT_INTERRUPT, .vector = 0x31,
+	};
+	static const struct vitrine_event df = {
+		.type = VITRINE_EVENT_EXCEPTION, .vector = DF_VECTOR, .has_error = true,
+	};
 	struct vitrine_exception fault = { .nr = PF_VECTOR, .has_error = true };
 	struct vitrine_events events = { 0 };
 	struct vitrine_injection inj;
@@ -440,5 +439,5 @@ int main(void)
 		{ "interrupts from outside", interrupts },
 	};
 
-	return tap_main(tests, sizeof(tests) / sizeof(tests[0]));
+	return tap_main(tests, ARRAY_SIZE(tests));
 }

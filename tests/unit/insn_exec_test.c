@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <linux/kernel.h>
+
 #include <asm/kvm.h>
 #include <asm/processor-flags.h>
 
@@ -56,26 +58,31 @@ static bool is_prefix_or_escape(struct candidate candidate)
 				  (byte & 0xfe) == 0xf2 || byte == 0x0f);
 }
 
-/* Opcodes that decode with some prefix and some ModRM.reg. */
-static void find_candidates(void)
+/* Does the opcode decode with some prefix and some ModRM.reg? */
+static bool is_claimed(struct candidate candidate)
 {
 	static const u8 prefixes[] = { 0x3e, 0x66, 0xf2, 0xf3 };
-	unsigned int map, opcode, prefix, reg;
+	struct vitrine_insn insn;
+	unsigned int i;
 
-	for (map = 0; map < 3; map++)
-	for (opcode = 0; opcode < 256; opcode++) {
-		struct candidate candidate = { map, opcode };
-		bool found = false;
+	for (i = 0; i < 8 * ARRAY_SIZE(prefixes); i++) {
+		u8 bytes[16] = { prefixes[i / 8] };
 
-		for (prefix = 0; prefix < sizeof(prefixes); prefix++)
-		for (reg = 0; reg < 8; reg++) {
-			u8 bytes[16] = { prefixes[prefix] };
-			struct vitrine_insn insn;
+		bytes[1 + put_opcode(bytes + 1, candidate)] = i % 8 << 3;
+		if (!vitrine_insn_decode(bytes, 15, VITRINE_INSN_64, &insn))
+			return true;
+	}
+	return false;
+}
 
-			bytes[1 + put_opcode(bytes + 1, candidate)] = reg << 3;
-			found |= !vitrine_insn_decode(bytes, 15, VITRINE_INSN_64, &insn);
-		}
-		if (found && !is_prefix_or_escape(candidate))
+static void find_candidates(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(candidates); i++) {
+		struct candidate candidate = { .map = i / 256, .opcode = i % 256 };
+
+		if (!is_prefix_or_escape(candidate) && is_claimed(candidate))
 			candidates[candidate_count++] = candidate;
 	}
 }
@@ -184,6 +191,7 @@ static bool prepare(u8 *bytes, unsigned int disp_at, struct vitrine_insn *insn,
 		    struct native_state *before)
 {
 	u64 target = (uintptr_t)native_buffer + 768 + tap_random() % 512;
+	u64 operand;
 	unsigned int i;
 
 	if (vitrine_insn_decode(bytes, 16, VITRINE_INSN_64, insn))
@@ -199,7 +207,8 @@ static bool prepare(u8 *bytes, unsigned int disp_at, struct vitrine_insn *insn,
 			 (tap_random() & (STATUS_FLAGS | X86_EFLAGS_DF));
 	for (i = 0; i < 32; i++)
 		*(u64 *)(native_buffer + 512 + 8 * (tap_random() % 128)) = value();
-	*(u64 *)(uintptr_t)target = value();
+	operand = value();
+	memcpy((void *)(uintptr_t)target, &operand, sizeof(operand));
 
 	if (uses_bit_offset(insn)) {
 		s64 bit = (s64)(tap_random() % 8192) - 4096;
@@ -224,7 +233,7 @@ static bool prepare(u8 *bytes, unsigned int disp_at, struct vitrine_insn *insn,
 		return false;
 
 	if (tap_random() & 1) {
-		u64 *at = (u64 *)(uintptr_t)target;
+		u8 *at = (u8 *)(uintptr_t)target;
 
 		if (insn->op == INSN_OP_CMPXCHG && insn->mem.base != INSN_RAX &&
 		    insn->mem.index != INSN_RAX)
@@ -233,7 +242,7 @@ static bool prepare(u8 *bytes, unsigned int disp_at, struct vitrine_insn *insn,
 		    insn->mem.base != INSN_RDX && insn->mem.index != INSN_RAX &&
 		    insn->mem.index != INSN_RDX) {
 			memcpy(&before->gpr[INSN_RAX], at, insn->mem_size / 2);
-			memcpy(&before->gpr[INSN_RDX], (u8 *)at + insn->mem_size / 2,
+			memcpy(&before->gpr[INSN_RDX], at + insn->mem_size / 2,
 			       insn->mem_size / 2);
 		}
 	}
@@ -446,7 +455,7 @@ static bool not_canonical(void)
 
 	for (i = 0; i < 16; i++)
 		before.gpr[i] = 0x4000000000001000ull;
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
 		ok &= compare(cases[i], &before);
 	return ok && faults[GP_VECTOR] == gp + 4 && faults[SS_VECTOR] == ss + 3;
 }
@@ -490,7 +499,7 @@ static bool legacy_modes(void)
 	unsigned int i, seg;
 	bool ok = true;
 
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		const struct legacy_case *c = &cases[i];
 		/* A leading STD of a case stands for DF set. */
 		bool down = c->bytes[0] == 0xfd;
@@ -546,5 +555,5 @@ int main(void)
 		return 1;
 	}
 	find_candidates();
-	return tap_main(tests, sizeof(tests) / sizeof(tests[0]));
+	return tap_main(tests, ARRAY_SIZE(tests));
 }

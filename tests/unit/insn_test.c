@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <linux/kernel.h>
+
 #include <Zydis/Zydis.h>
 
 #include "insn.h"
@@ -33,35 +35,36 @@ static const struct claim {
 	u8 op;
 	u8 cond;
 } claims[] = {
-	{ ZYDIS_MNEMONIC_ADD, INSN_OP_ADD, 0 }, { ZYDIS_MNEMONIC_OR, INSN_OP_OR, 0 },
-	{ ZYDIS_MNEMONIC_ADC, INSN_OP_ADC, 0 }, { ZYDIS_MNEMONIC_SBB, INSN_OP_SBB, 0 },
-	{ ZYDIS_MNEMONIC_AND, INSN_OP_AND, 0 }, { ZYDIS_MNEMONIC_SUB, INSN_OP_SUB, 0 },
-	{ ZYDIS_MNEMONIC_XOR, INSN_OP_XOR, 0 }, { ZYDIS_MNEMONIC_CMP, INSN_OP_CMP, 0 },
-	{ ZYDIS_MNEMONIC_TEST, INSN_OP_TEST, 0 }, { ZYDIS_MNEMONIC_NOT, INSN_OP_NOT, 0 },
-	{ ZYDIS_MNEMONIC_NEG, INSN_OP_NEG, 0 }, { ZYDIS_MNEMONIC_INC, INSN_OP_INC, 0 },
-	{ ZYDIS_MNEMONIC_DEC, INSN_OP_DEC, 0 }, { ZYDIS_MNEMONIC_MOV, INSN_OP_MOV, 0 },
-	{ ZYDIS_MNEMONIC_MOVNTI, INSN_OP_MOV, 0 }, { ZYDIS_MNEMONIC_MOVZX, INSN_OP_MOVZX, 0 },
-	{ ZYDIS_MNEMONIC_MOVSX, INSN_OP_MOVSX, 0 }, { ZYDIS_MNEMONIC_MOVSXD, INSN_OP_MOVSX, 0 },
-	{ ZYDIS_MNEMONIC_MOVBE, INSN_OP_MOVBE, 0 }, { ZYDIS_MNEMONIC_XCHG, INSN_OP_XCHG, 0 },
-	{ ZYDIS_MNEMONIC_XADD, INSN_OP_XADD, 0 }, { ZYDIS_MNEMONIC_CMPXCHG, INSN_OP_CMPXCHG, 0 },
-	{ ZYDIS_MNEMONIC_CMPXCHG8B, INSN_OP_CMPXCHG_WIDE, 0 },
-	{ ZYDIS_MNEMONIC_CMPXCHG16B, INSN_OP_CMPXCHG_WIDE, 0 },
-	{ ZYDIS_MNEMONIC_BT, INSN_OP_BT, 0 }, { ZYDIS_MNEMONIC_BTS, INSN_OP_BTS, 0 },
-	{ ZYDIS_MNEMONIC_BTR, INSN_OP_BTR, 0 }, { ZYDIS_MNEMONIC_BTC, INSN_OP_BTC, 0 },
-#define STRINGS(o) \
-	{ ZYDIS_MNEMONIC_##o##B, INSN_OP_##o, 0 }, { ZYDIS_MNEMONIC_##o##W, INSN_OP_##o, 0 }, \
-	{ ZYDIS_MNEMONIC_##o##D, INSN_OP_##o, 0 }, { ZYDIS_MNEMONIC_##o##Q, INSN_OP_##o, 0 }
-	STRINGS(MOVS), STRINGS(CMPS), STRINGS(STOS), STRINGS(LODS), STRINGS(SCAS),
-#define CONDITION(n, cc) \
-	{ ZYDIS_MNEMONIC_CMOV##cc, INSN_OP_CMOV, n }, { ZYDIS_MNEMONIC_SET##cc, INSN_OP_SET, n }
-	CONDITION(0, O), CONDITION(1, NO), CONDITION(2, B), CONDITION(3, NB),
-	CONDITION(4, Z), CONDITION(5, NZ), CONDITION(6, BE), CONDITION(7, NBE),
-	CONDITION(8, S), CONDITION(9, NS), CONDITION(10, P), CONDITION(11, NP),
-	CONDITION(12, L), CONDITION(13, NL), CONDITION(14, LE), CONDITION(15, NLE),
-#define SSE(o)	{ ZYDIS_MNEMONIC_##o, INSN_OP_MOV_XMM, 0 }
-	SSE(MOVUPS), SSE(MOVUPD), SSE(MOVSS), SSE(MOVSD), SSE(MOVAPS), SSE(MOVAPD),
-	SSE(MOVNTPS), SSE(MOVNTPD), SSE(MOVNTDQ), SSE(MOVNTDQA), SSE(MOVDQA), SSE(MOVDQU),
-	SSE(MOVD), SSE(MOVQ), SSE(LDDQU),
+#define CLAIM(mnemonic, op)		{ ZYDIS_MNEMONIC_##mnemonic, INSN_OP_##op, 0 }
+#define CONDITION(op, cc, cond)		{ ZYDIS_MNEMONIC_##op##cc, INSN_OP_##op, cond }
+	CLAIM(ADD, ADD), CLAIM(OR, OR), CLAIM(ADC, ADC), CLAIM(SBB, SBB), CLAIM(AND, AND),
+	CLAIM(SUB, SUB), CLAIM(XOR, XOR), CLAIM(CMP, CMP), CLAIM(TEST, TEST), CLAIM(NOT, NOT),
+	CLAIM(NEG, NEG), CLAIM(INC, INC), CLAIM(DEC, DEC), CLAIM(MOV, MOV), CLAIM(MOVNTI, MOV),
+	CLAIM(MOVZX, MOVZX), CLAIM(MOVSX, MOVSX), CLAIM(MOVSXD, MOVSX), CLAIM(MOVBE, MOVBE),
+	CLAIM(XCHG, XCHG), CLAIM(XADD, XADD), CLAIM(CMPXCHG, CMPXCHG),
+	CLAIM(CMPXCHG8B, CMPXCHG_WIDE), CLAIM(CMPXCHG16B, CMPXCHG_WIDE), CLAIM(BT, BT),
+	CLAIM(BTS, BTS), CLAIM(BTR, BTR), CLAIM(BTC, BTC), CLAIM(MOVSB, MOVS),
+	CLAIM(MOVSW, MOVS), CLAIM(MOVSD, MOVS), CLAIM(MOVSQ, MOVS), CLAIM(CMPSB, CMPS),
+	CLAIM(CMPSW, CMPS), CLAIM(CMPSD, CMPS), CLAIM(CMPSQ, CMPS), CLAIM(STOSB, STOS),
+	CLAIM(STOSW, STOS), CLAIM(STOSD, STOS), CLAIM(STOSQ, STOS), CLAIM(LODSB, LODS),
+	CLAIM(LODSW, LODS), CLAIM(LODSD, LODS), CLAIM(LODSQ, LODS), CLAIM(SCASB, SCAS),
+	CLAIM(SCASW, SCAS), CLAIM(SCASD, SCAS), CLAIM(SCASQ, SCAS), CLAIM(MOVUPS, MOV_XMM),
+	CLAIM(MOVUPD, MOV_XMM), CLAIM(MOVSS, MOV_XMM), CLAIM(MOVSD, MOV_XMM),
+	CLAIM(MOVAPS, MOV_XMM), CLAIM(MOVAPD, MOV_XMM), CLAIM(MOVNTPS, MOV_XMM),
+	CLAIM(MOVNTPD, MOV_XMM), CLAIM(MOVNTDQ, MOV_XMM), CLAIM(MOVNTDQA, MOV_XMM),
+	CLAIM(MOVDQA, MOV_XMM), CLAIM(MOVDQU, MOV_XMM), CLAIM(MOVD, MOV_XMM),
+	CLAIM(MOVQ, MOV_XMM), CLAIM(LDDQU, MOV_XMM), CONDITION(CMOV, O, 0),
+	CONDITION(SET, O, 0), CONDITION(CMOV, NO, 1), CONDITION(SET, NO, 1),
+	CONDITION(CMOV, B, 2), CONDITION(SET, B, 2), CONDITION(CMOV, NB, 3),
+	CONDITION(SET, NB, 3), CONDITION(CMOV, Z, 4), CONDITION(SET, Z, 4),
+	CONDITION(CMOV, NZ, 5), CONDITION(SET, NZ, 5), CONDITION(CMOV, BE, 6),
+	CONDITION(SET, BE, 6), CONDITION(CMOV, NBE, 7), CONDITION(SET, NBE, 7),
+	CONDITION(CMOV, S, 8), CONDITION(SET, S, 8), CONDITION(CMOV, NS, 9),
+	CONDITION(SET, NS, 9), CONDITION(CMOV, P, 10), CONDITION(SET, P, 10),
+	CONDITION(CMOV, NP, 11), CONDITION(SET, NP, 11), CONDITION(CMOV, L, 12),
+	CONDITION(SET, L, 12), CONDITION(CMOV, NL, 13), CONDITION(SET, NL, 13),
+	CONDITION(CMOV, LE, 14), CONDITION(SET, LE, 14), CONDITION(CMOV, NLE, 15),
+	CONDITION(SET, NLE, 15),
 };
 
 /* What one decoding by the library comes to, in our terms. */
@@ -126,7 +129,7 @@ static const struct claim *find_claim(const struct reference *ref)
 	unsigned int i;
 
 	/* MOVSD is both a string and an SSE move; CMPSD of SSE is not claimed. */
-	for (i = 0; !filled && i < sizeof(claims) / sizeof(claims[0]); i++) {
+	for (i = 0; !filled && i < ARRAY_SIZE(claims); i++) {
 		if (claims[i].op != INSN_OP_MOV_XMM)
 			by_mnemonic[claims[i].mnemonic][1] = &claims[i];
 		if (!is_string(claims[i].op))
@@ -207,7 +210,7 @@ static const char *differs_memory(const struct vitrine_insn *insn, const struct 
 	if (ref->mem2 && (ref->mem2->mem.segment != ZYDIS_REGISTER_ES ||
 			  gpr_number(ref->mem2->mem.base) != INSN_RDI))
 		return "second memory operand";
-	if (!is_string(insn->op) && insn->mem_first != (ref->mem->id == 0))
+	if (!is_string(insn->op) && insn->mem_first != !ref->mem->id)
 		return "operand order";
 	return NULL;
 }
@@ -381,27 +384,28 @@ static bool random_64(void)
 /* Every opcode of the three maps with every ModRM.mod and reg, alone and after each prefix. */
 static bool every_opcode(void)
 {
-	static const u8 prefixes[] = { 0x66, 0xf2, 0xf3, 0xf0, 0x67, 0x48, 0x44 };
+	static const u8 prefixes[] = { 0, 0x66, 0xf2, 0xf3, 0xf0, 0x67, 0x48, 0x44 };
 	static const u8 escapes[3][2] = { { 0 }, { 0x0f }, { 0x0f, 0x38 } };
-	unsigned int mode, prefix, map, opcode, modrm;
+	unsigned int number, count = 3 * ARRAY_SIZE(prefixes) * 3 * 256 * 32;
 	u8 bytes[BUFFER_LEN];
 	bool ok = true;
 
 	reports = 0;
-	for (mode = 0; mode < 3; mode++)
-	for (prefix = 0; prefix <= sizeof(prefixes); prefix++)
-	for (map = 0; map < 3; map++)
-	for (opcode = 0; opcode < 256; opcode++)
-	for (modrm = 0; modrm < 256; modrm += 8) {
-		unsigned int n = 0;
+	for (number = 0; number < count; number++) {
+		unsigned int rest = number, n = 0;
+		u8 modrm = tap_digit(&rest, 32) << 3 | (tap_random() & 7);
+		u8 opcode = tap_digit(&rest, 256);
+		u8 map = tap_digit(&rest, 3);
+		u8 prefix = prefixes[tap_digit(&rest, ARRAY_SIZE(prefixes))];
+		u8 mode = tap_digit(&rest, 3);
 
 		if (prefix)
-			bytes[n++] = prefixes[prefix - 1];
+			bytes[n++] = prefix;
 		memcpy(bytes + n, escapes[map], map);
 		n += map;
 		bytes[n++] = opcode;
-		bytes[n] = modrm | (tap_random() & 7);
-		fill_random(bytes, n + 1);
+		bytes[n++] = modrm;
+		fill_random(bytes, n);
 		ok &= check(bytes, mode);
 	}
 	return ok;
@@ -499,7 +503,7 @@ static bool refusals(void)
 	unsigned int i;
 	bool ok = true;
 
-	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		int ret = vitrine_insn_decode(cases[i].bytes, cases[i].len, cases[i].mode, &insn);
 
 		if (ret != cases[i].ret) {
@@ -525,5 +529,5 @@ int main(void)
 
 	for (mode = 0; mode < 3; mode++)
 		ZydisDecoderInit(&decoders[mode], modes[mode].machine, modes[mode].stack);
-	return tap_main(tests, sizeof(tests) / sizeof(tests[0]));
+	return tap_main(tests, ARRAY_SIZE(tests));
 }

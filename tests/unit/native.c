@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <linux/kernel.h>
 #include <linux/kvm.h>
 
 #include "native.h"
@@ -59,7 +60,9 @@ static uint8_t *put_mov(uint8_t *at, bool load, unsigned int reg, const uint64_t
 
 static void write_code(void)
 {
-	static const uint8_t save[] = { 0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57 };
+	static const uint8_t save[] = {
+		0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57,
+	};
 	static const uint8_t restore[] = {
 		0xfc, 0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b, 0xc3,
 	};
@@ -125,7 +128,7 @@ bool native_init(void)
 	if (sigaltstack(&alternate, NULL))
 		return false;
 	action.sa_sigaction = on_fault;
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
 		if (sigaction(signals[i], &action, NULL))
 			return false;
 	return !syscall(SYS_arch_prctl, ARCH_SET_GS, NATIVE_GS_BASE);

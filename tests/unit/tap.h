@@ -40,6 +40,18 @@ static inline uint64_t tap_random(void)
 	return z ^ (z >> 31);
 }
 
+/*
+ * Combinations are numbered, and each digit of the number is one thing that may be the case. Takes
+ * the last digit off.
+ */
+static inline unsigned int tap_digit(unsigned int *number, unsigned int base)
+{
+	unsigned int digit = *number % base;
+
+	*number /= base;
+	return digit;
+}
+
 /* Each test starts from the same seed, VITRINE_SEED or 1, so that it can be repeated alone. */
 static inline int tap_main(const struct tap_test *tests, unsigned int count)
 {
