@@ -61,6 +61,7 @@ static struct {
 	struct timespec start;
 	unsigned int roms, inits;
 	bool commanded, ended;
+	bool told;			/* PID 1 was alive to tell its end */
 	int code;
 	char failure[sizeof(((struct parser *)0)->body) * 8];
 	unsigned long long init_ticks;
@@ -184,6 +185,7 @@ static void frame_end(const struct parser *parser)
 		lab.ended = true;
 		break;
 	case FRAME_FAIL:
+		lab.told = lab.inits;
 		if (!lab.ended)
 			lab.code = EXIT_LAB;
 		lab.ended = true;
@@ -448,14 +450,14 @@ static int finish(void)
 	if (lab.code == EXIT_LAB && lab.failure[0]) {
 		fflush(lab.log);
 		fflush(lab.noise);
-		/* The console has what the kernel said last, even what no relay could bring over. */
 		if (!lab.roms) {
 			tail("bochs.out");
 			tail("bochs.err");
 			tail("bochs.log");
+		} else if (lab.told) {
+			tail("kernel.log");
 		} else {
-			if (lab.inits)
-				tail("kernel.log");
+			/* Nobody relayed what the kernel said last, but the console has it. */
 			tail("console.log");
 		}
 	}
