@@ -3,7 +3,6 @@
  * One instruction on the real processor. The code around it is written byte by byte, because no
  * register is left to a compiler: not even the stack pointer.
  */
-#define _GNU_SOURCE
 #include <asm/prctl.h>
 #include <setjmp.h>
 #include <signal.h>
