@@ -146,4 +146,38 @@ static inline void vitrine_shrinker_unregister(struct shrinker *shrinker)
 }
 #endif
 
+/* Before guests that reach devices: CPU buffers are cleared where the kernel's own exits do not need it. */
+#ifdef HAVE_CPU_BUF_VM_CLEAR
+#define vitrine_cpu_buf_vm_clear	cpu_buf_vm_clear
+#else
+#define vitrine_cpu_buf_vm_clear	mmio_stale_data_clear
+#endif
+
+/* What VITRINE_CLEAR_BRANCH_HISTORY of compat_asm.h goes by. */
+#ifdef HAVE_CLEAR_BRANCH_HISTORY_VMEXIT
+#define VITRINE_FEATURE_BHB_LOOP	X86_FEATURE_CLEAR_BHB_LOOP_ON_VMEXIT
+#else
+#define VITRINE_FEATURE_BHB_LOOP	X86_FEATURE_CLEAR_BHB_LOOP
+#endif
+
+/* VMSCAPE: does this kernel know it, does it want to be told, and may we tell? */
+#ifdef HAVE_BUG_VMSCAPE
+#define vitrine_has_bug_vmscape()	boot_cpu_has_bug(X86_BUG_VMSCAPE)
+#define vitrine_has_ibpb_to_user()	boot_cpu_has(X86_FEATURE_IBPB_EXIT_TO_USER)
+#else
+#define vitrine_has_bug_vmscape()	false
+#define vitrine_has_ibpb_to_user()	false
+#endif
+
+#if defined(HAVE_BUG_VMSCAPE) && defined(HAVE_X86_IBPB_EXIT_TO_USER)
+#define VITRINE_CAN_TELL_VMSCAPE	true
+#define vitrine_guest_ran_here() do {						\
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))			\
+		this_cpu_write(x86_ibpb_exit_to_user, true);			\
+} while (0)
+#else
+#define VITRINE_CAN_TELL_VMSCAPE	false
+#define vitrine_guest_ran_here()	do { } while (0)
+#endif
+
 #endif /* VITRINE_COMPAT_H */
