@@ -75,7 +75,8 @@
  * The frame that the host maps at @address of a VM_IO or VM_PFNMAP area, and
  * whether it may be written. mmap_lock is held; 0 or -errno.
  */
-static inline int vitrine_follow_pfn(struct vm_area_struct *vma, unsigned long address, u64 *pfn, bool *writable)
+static inline int vitrine_follow_pfn(struct vm_area_struct *vma, unsigned long address, u64 *pfn,
+				     bool *writable)
 {
 	int ret;
 #ifdef HAVE_FOLLOW_PFNMAP_START
@@ -88,7 +89,7 @@ static inline int vitrine_follow_pfn(struct vm_area_struct *vma, unsigned long a
 	*writable = args.writable;
 	follow_pfnmap_end(&args);
 #else
-	spinlock_t *lock;
+	spinlock_t *lock;	/* the page table's, held until unmapped */
 	pte_t *pte;
 
 	ret = follow_pte(vma->vm_mm, address, &pte, &lock);
@@ -146,7 +147,10 @@ static inline void vitrine_shrinker_unregister(struct shrinker *shrinker)
 }
 #endif
 
-/* Before guests that reach devices: CPU buffers are cleared where the kernel's own exits do not need it. */
+/*
+ * Before guests that reach devices: CPU buffers are cleared where the kernel's own exits do not
+ * need it.
+ */
 #ifdef HAVE_CPU_BUF_VM_CLEAR
 #define vitrine_cpu_buf_vm_clear	cpu_buf_vm_clear
 #else

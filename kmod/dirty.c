@@ -2,8 +2,9 @@
 /*
  * Dirty logging by bitmap: KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG.
  *
- * Owns how bits leave a slot's bitmap; they enter it by vitrine_memslot_mark_dirty(). A bit is cleared and its page
- * write-protected under one hold of mmu->lock, so that a fault comes either before both or after both.
+ * Owns how bits leave a slot's bitmap; they enter it by vitrine_memslot_mark_dirty(). A bit is
+ * cleared and its page write-protected under one hold of mmu->lock, so that a fault comes either
+ * before both or after both.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -24,7 +25,8 @@ static struct vitrine_memslot *logged_slot(struct vitrine_vm *vm, u32 id)
 	struct vitrine_memslot *slot;
 
 	if (id >= VITRINE_MAX_SLOTS) {
-		pr_debug_ratelimited("dirty log: slot is %u, must be below %u\n", id, VITRINE_MAX_SLOTS);
+		pr_debug_ratelimited("dirty log: slot is %u, must be below %u\n", id,
+				     VITRINE_MAX_SLOTS);
 		return ERR_PTR(-EINVAL);
 	}
 	slot = vitrine_memslot_by_id(vm, id);
@@ -36,13 +38,13 @@ static struct vitrine_memslot *logged_slot(struct vitrine_vm *vm, u32 id)
 }
 
 /*
- * Clears in words @first to @first + @nr of the bitmap what is set in @words, or everything if @take, and leaves in
- * @words what was cleared.
+ * Clears in words @first to @first + @nr of the bitmap what is set in @words, or everything if
+ * @take, and leaves in @words what was cleared.
  */
-static void clear_words(struct vitrine_vm *vm, struct vitrine_memslot *slot, unsigned long first, unsigned long nr,
-			unsigned long *words, bool take)
+static void clear_words(struct vitrine_vm *vm, struct vitrine_memslot *slot, unsigned long first,
+			unsigned long nr, unsigned long *words, bool take)
 {
-	VITRINE_MMU_SWEEP(sweep, VITRINE_MMU_WRITE_PROTECT, false);
+	struct vitrine_mmu_sweep sweep = { .op = VITRINE_MMU_WRITE_PROTECT };
 	unsigned long i;
 
 	write_lock(&vm->mmu.lock);
@@ -54,11 +56,13 @@ static void clear_words(struct vitrine_vm *vm, struct vitrine_memslot *slot, uns
 			words[i] = 0;
 			continue;
 		}
-		words[i] = take ? xchg(word, 0) :
-				  words[i] & atomic_long_fetch_andnot(words[i], (atomic_long_t *)word);
+		words[i] =
+			take ? xchg(word, 0) :
+			       words[i] & atomic_long_fetch_andnot(words[i], (atomic_long_t *)word);
 		/* Pages in between that were clean are not writable anyway. */
 		if (words[i])
-			vitrine_mmu_sweep(vm, gfn + __ffs(words[i]), gfn + __fls(words[i]) + 1, &sweep);
+			vitrine_mmu_sweep(vm, gfn + __ffs(words[i]), gfn + __fls(words[i]) + 1,
+					  &sweep);
 	}
 	vitrine_mmu_sweep_finish(vm, &sweep);
 	write_unlock(&vm->mmu.lock);
@@ -73,7 +77,9 @@ static int get_log(struct vitrine_vm *vm, const struct kvm_dirty_log *log, unsig
 	if (IS_ERR(slot))
 		return PTR_ERR(slot);
 	if (vm->dirty_log_caps)
-		return copy_to_user(user, slot->dirty_bitmap, vitrine_memslot_bitmap_bytes(slot)) ? -EFAULT : 0;
+		return copy_to_user(user, slot->dirty_bitmap, vitrine_memslot_bitmap_bytes(slot)) ?
+			       -EFAULT :
+			       0;
 
 	total = BITS_TO_LONGS(slot->nr_pages);
 	for (first = 0; first < total; first += nr) {
@@ -82,7 +88,8 @@ static int get_log(struct vitrine_vm *vm, const struct kvm_dirty_log *log, unsig
 		if (copy_to_user(user + first, words, nr * sizeof(long))) {
 			/* Whoever asks again must find them. */
 			for (i = 0; i < nr; i++)
-				atomic_long_or(words[i], (atomic_long_t *)&slot->dirty_bitmap[first + i]);
+				atomic_long_or(words[i],
+					       (atomic_long_t *)&slot->dirty_bitmap[first + i]);
 			return -EFAULT;
 		}
 		cond_resched();
@@ -90,7 +97,8 @@ static int get_log(struct vitrine_vm *vm, const struct kvm_dirty_log *log, unsig
 	return 0;
 }
 
-static int clear_log(struct vitrine_vm *vm, const struct kvm_clear_dirty_log *log, unsigned long *words)
+static int clear_log(struct vitrine_vm *vm, const struct kvm_clear_dirty_log *log,
+		     unsigned long *words)
 {
 	unsigned long __user *user = log->dirty_bitmap;
 	struct vitrine_memslot *slot = logged_slot(vm, log->slot);

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Reading and writing guest-physical memory in the VMM's own context, through the host addresses of the slots.
+ * Reading and writing guest-physical memory in the VMM's own context, through the host addresses of
+ * the slots.
  *
- * Goes by what the VMM may do with its mapping: no second-level table is looked at, and nothing is pinned.
+ * Goes by what the VMM may do with its mapping: no second-level table is looked at, and nothing is
+ * pinned.
  */
 #include <linux/mm.h>
 #include <linux/sched.h>
@@ -65,7 +67,8 @@ int vitrine_guest_write(struct vitrine_vm *vm, gpa_t gpa, const void *data, unsi
 	return 0;
 }
 
-int vitrine_guest_cmpxchg(struct vitrine_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int len_bytes)
+int vitrine_guest_cmpxchg(struct vitrine_vm *vm, gpa_t gpa, u64 *old, u64 new,
+			  unsigned int len_bytes)
 {
 	struct vitrine_memslot *slot = guest_slot(vm, gpa, true);
 	void __user *address;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Reading and writing a guest's memory from its VMM's context: by guest-physical address through the memory slots,
- * by guest-virtual address through the guest's own page tables. The caller holds vm->srcu for reading.
+ * Reading and writing a guest's memory from its VMM's context: by guest-physical address through
+ * the memory slots, by guest-virtual address through the guest's own page tables. The caller holds
+ * vm->srcu for reading.
  */
 #ifndef VITRINE_GUEST_H
 #define VITRINE_GUEST_H
@@ -35,18 +36,22 @@ struct vitrine_walk {
 	u32 error_code;
 };
 
-/* Both: 0, or -EFAULT where no slot (or a read-only one, for writes) covers the range or the host page is gone. */
+/*
+ * Both: 0, or -EFAULT where no slot (or a read-only one, for writes) covers the range or the host
+ * page is gone.
+ */
 int vitrine_guest_read(struct vitrine_vm *vm, gpa_t gpa, void *data, unsigned int len_bytes);
 int vitrine_guest_write(struct vitrine_vm *vm, gpa_t gpa, const void *data, unsigned int len_bytes);
 /*
- * An aligned 4 or 8 bytes at once, as a LOCK-prefixed instruction does it: 0 if it was *@old and now is @new, 1 if it was
- * something else (now in *@old), -EFAULT as above.
+ * An aligned 4 or 8 bytes at once, as a LOCK-prefixed instruction does it: 0 if it was *@old and
+ * now is @new, 1 if it was something else (now in *@old), -EFAULT as above.
  */
-int vitrine_guest_cmpxchg(struct vitrine_vm *vm, gpa_t gpa, u64 *old, u64 new, unsigned int len_bytes);
+int vitrine_guest_cmpxchg(struct vitrine_vm *vm, gpa_t gpa, u64 *old, u64 new,
+			  unsigned int len_bytes);
 
 /*
- * Any paging mode: none, 32-bit, PAE, 4- and 5-level; honours WP, SMEP, SMAP, NX. Returns 0 (look at @walk), or -EFAULT
- * where the tables themselves are in no slot. Loaded.
+ * Any paging mode: none, 32-bit, PAE, 4- and 5-level; honours WP, SMEP, SMAP, NX. Returns 0 (look
+ * at @walk), or -EFAULT where the tables themselves are in no slot. Loaded.
  */
 int vitrine_guest_walk(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct vitrine_walk *walk);
 

@@ -2,11 +2,12 @@
 /*
  * Memory slots: KVM_SET_USER_MEMORY_REGION and look-up by guest frame.
  *
- * Owns the published array and its spare. Must not touch page tables but through mmu.h, and must not look at what
- * the host addresses map: that is asked at fault time, every time.
+ * Owns the published array and its spare. Must not touch page tables but through mmu.h, and must
+ * not look at what the host addresses map: that is asked at fault time, every time.
  *
- * A change edits the spare array, publishes it under vm->mmu.lock and lets every fault in flight retry, so that
- * no mapping through the old array can appear afterwards. The old array becomes the spare once its readers are gone.
+ * A change edits the spare array, publishes it under vm->mmu.lock and lets every fault in flight
+ * retry, so that no mapping through the old array can appear afterwards. The old array becomes the
+ * spare once its readers are gone.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -93,11 +94,13 @@ static void slots_edit(struct vitrine_memslots *slots, const struct vitrine_mems
 	if (old) {
 		place = slots_search(slots, old->base_gfn);
 		slots->nr--;
-		memmove(&slots->slot[place], &slots->slot[place + 1], (slots->nr - place) * sizeof(new));
+		memmove(&slots->slot[place], &slots->slot[place + 1],
+			(slots->nr - place) * sizeof(new));
 	}
 	if (new) {
 		place = slots_search(slots, new->base_gfn);
-		memmove(&slots->slot[place + 1], &slots->slot[place], (slots->nr - place) * sizeof(new));
+		memmove(&slots->slot[place + 1], &slots->slot[place],
+			(slots->nr - place) * sizeof(new));
 		slots->slot[place] = new;
 		slots->nr++;
 	}
@@ -122,12 +125,14 @@ static int spare_prepare(struct vitrine_vm *vm, const struct vitrine_memslots *s
 }
 
 /*
- * Puts @new in the place of @old; either may be NULL. Returns when nobody uses the old array or @old any more, and no
- * translation of @old is left where it was.
+ * Puts @new in the place of @old; either may be NULL. Returns when nobody uses the old array or
+ * @old any more, and no translation of @old is left where it was.
  */
-static int slot_replace(struct vitrine_vm *vm, struct vitrine_memslot *old, struct vitrine_memslot *new)
+static int slot_replace(struct vitrine_vm *vm, struct vitrine_memslot *old,
+			struct vitrine_memslot *new)
 {
-	struct vitrine_memslots *slots = rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
+	struct vitrine_memslots *slots =
+		rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
 	bool logging = new && new->flags & KVM_MEM_LOG_DIRTY_PAGES;
 	bool was_logging = old && old->flags & KVM_MEM_LOG_DIRTY_PAGES;
 	int ret;
@@ -168,8 +173,8 @@ static int slot_replace(struct vitrine_vm *vm, struct vitrine_memslot *old, stru
 	return 0;
 }
 
-static bool slots_overlap(const struct vitrine_memslots *slots, const struct vitrine_memslot *old, gfn_t first,
-			  unsigned long nr_pages)
+static bool slots_overlap(const struct vitrine_memslots *slots, const struct vitrine_memslot *old,
+			  gfn_t first, unsigned long nr_pages)
 {
 	unsigned int place;
 
@@ -192,7 +197,8 @@ static int check_region(const struct kvm_userspace_memory_region *region)
 		field = "flags";
 	else if (region->slot >= VITRINE_MAX_SLOTS)
 		field = "slot";
-	else if (!PAGE_ALIGNED(region->memory_size) || region->memory_size >> PAGE_SHIFT > VITRINE_MAX_SLOT_PAGES)
+	else if (!PAGE_ALIGNED(region->memory_size) ||
+		 region->memory_size >> PAGE_SHIFT > VITRINE_MAX_SLOT_PAGES)
 		field = "memory_size";
 	else if (!PAGE_ALIGNED(region->guest_phys_addr) ||
 		 region->guest_phys_addr + region->memory_size < region->guest_phys_addr ||
@@ -200,15 +206,18 @@ static int check_region(const struct kvm_userspace_memory_region *region)
 		field = "guest_phys_addr";
 	else if (!PAGE_ALIGNED(region->userspace_addr) ||
 		 region->userspace_addr != untagged_addr(region->userspace_addr) ||
-		 !access_ok((void __user *)(unsigned long)region->userspace_addr, region->memory_size))
+		 !access_ok((void __user *)(unsigned long)region->userspace_addr,
+			    region->memory_size))
 		field = "userspace_addr";
 	else
 		return 0;
-	pr_debug_ratelimited("KVM_SET_USER_MEMORY_REGION: field %s is out of range or misaligned\n", field);
+	pr_debug_ratelimited("KVM_SET_USER_MEMORY_REGION: %s is out of range or misaligned\n",
+			     field);
 	return -EINVAL;
 }
 
-static struct vitrine_memslot *slot_alloc(struct vitrine_vm *vm, const struct kvm_userspace_memory_region *region,
+static struct vitrine_memslot *slot_alloc(struct vitrine_vm *vm,
+					  const struct kvm_userspace_memory_region *region,
 					  const struct vitrine_memslot *old)
 {
 	struct vitrine_memslot *slot;
@@ -239,7 +248,8 @@ static struct vitrine_memslot *slot_alloc(struct vitrine_vm *vm, const struct kv
 
 static int set_region(struct vitrine_vm *vm, const struct kvm_userspace_memory_region *region)
 {
-	struct vitrine_memslots *slots = rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
+	struct vitrine_memslots *slots =
+		rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
 	struct vitrine_memslot *old = vitrine_memslot_by_id(vm, region->slot), *new;
 	gfn_t base_gfn = region->guest_phys_addr >> PAGE_SHIFT;
 	unsigned long nr_pages = region->memory_size >> PAGE_SHIFT;
@@ -256,7 +266,8 @@ static int set_region(struct vitrine_vm *vm, const struct kvm_userspace_memory_r
 	if (old && old->base_gfn == base_gfn && old->flags == region->flags)
 		return 0;
 	if (slots_overlap(slots, old, base_gfn, nr_pages)) {
-		pr_debug_ratelimited("KVM_SET_USER_MEMORY_REGION: slot %u overlaps another\n", region->slot);
+		pr_debug_ratelimited("KVM_SET_USER_MEMORY_REGION: slot %u overlaps another\n",
+				     region->slot);
 		return -EEXIST;
 	}
 

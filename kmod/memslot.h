@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Guest-physical memory slots: which guest frames are which host virtual addresses, and what was dirtied.
- * Nothing here is allocated in proportion to a slot's size: a bitmap exists only while dirty logging is on.
+ * Guest-physical memory slots: which guest frames are which host virtual addresses, and what was
+ * dirtied. Nothing here is allocated in proportion to a slot's size: a bitmap exists only while
+ * dirty logging is on.
  */
 #ifndef VITRINE_MEMSLOT_H
 #define VITRINE_MEMSLOT_H
@@ -16,8 +17,10 @@
 
 struct vitrine_vm;
 
-#define VITRINE_MAX_SLOTS	32764			/* KVM_CAP_NR_MEMSLOTS; slot ids run below it */
-#define VITRINE_MAX_SLOT_PAGES	((1UL << 31) - 1)	/* as KVM: a page number fits in an int */
+/* KVM_CAP_NR_MEMSLOTS; slot ids run below it. */
+#define VITRINE_MAX_SLOTS	32764
+/* As KVM: a page number fits in an int. */
+#define VITRINE_MAX_SLOT_PAGES	((1UL << 31) - 1)
 
 /**
  * struct vitrine_memslot - one slot; immutable once published, but for the bits of its bitmap
@@ -38,7 +41,8 @@ struct vitrine_memslot {
 };
 
 /**
- * struct vitrine_memslots - a published generation, sorted by @base_gfn; replaced whole, read under vm->srcu
+ * struct vitrine_memslots - a published generation, sorted by @base_gfn; replaced whole, read under
+ * vm->srcu
  * @generation: grows by one with each change
  * @nr: slots in use
  * @capacity: room in @slot
@@ -73,7 +77,10 @@ static inline void vitrine_memslot_mark_dirty(struct vitrine_memslot *slot, gfn_
 {
 	unsigned long bit = gfn - slot->base_gfn;
 
-	/* Test first: most writes to a logged page find the bit set, and a locked operation is dear. */
+	/*
+	 * Test first: most writes to a logged page find the bit set, and a locked operation is
+	 * dear.
+	 */
 	if (slot->dirty_bitmap && !test_bit(bit, slot->dirty_bitmap))
 		set_bit(bit, slot->dirty_bitmap);
 }
@@ -84,7 +91,9 @@ static inline unsigned long vitrine_memslot_bitmap_bytes(const struct vitrine_me
 	return BITS_TO_LONGS(slot->nr_pages) * sizeof(long);
 }
 
-extern const struct vitrine_ioctl vitrine_memslot_ioctls[];	/* KVM_SET_USER_MEMORY_REGION: a row of the VM fd */
-extern const struct vitrine_ioctl vitrine_dirty_ioctls[];	/* KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG */
+/* KVM_SET_USER_MEMORY_REGION: a row of the VM fd. */
+extern const struct vitrine_ioctl vitrine_memslot_ioctls[];
+/* KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG. */
+extern const struct vitrine_ioctl vitrine_dirty_ioctls[];
 
 #endif

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Second-level tables: their pages, and sweeps that take away or narrow what stands in a range of guest frames.
+ * Second-level tables: their pages, and sweeps that take away or narrow what stands in a range of
+ * guest frames.
  *
- * Owns the life of table pages. Must not ask the host what is mapped where (mmu_fault.c), and must not sleep or
- * allocate under mmu->lock, which the mmu notifier takes.
+ * Owns the life of table pages. Must not ask the host what is mapped where (mmu_fault.c), and must
+ * not sleep or allocate under mmu->lock, which the mmu notifier takes.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -23,12 +24,13 @@
 
 /* What the tables can translate, in bits of address. */
 #define REACH_BITS	(PAGE_SHIFT + 9 * VITRINE_PTE_LEVELS)
-/* A sweep looks whether it should pause after each of these: the largest leaf, and at most 513 tables. */
+/* A sweep looks whether it should pause after each of these: at most 513 tables. */
 #define STRIDE_LEVEL	3
 
 static char *nx_huge_pages = "auto";
 module_param(nx_huge_pages, charp, 0444);
-MODULE_PARM_DESC(nx_huge_pages, "Large second-level translations are not executable, against ITLB multihit: auto, on, off");
+MODULE_PARM_DESC(nx_huge_pages,
+		 "Large second-level translations not executable, for ITLB multihit: auto, on, off");
 
 bool vitrine_mmu_nx_huge_pages __read_mostly;
 atomic_long_t vitrine_mmu_total_tables = ATOMIC_LONG_INIT(0);
@@ -54,10 +56,11 @@ int vitrine_mmu_init(struct vitrine_vm *vm)
 
 static void sweep_free(struct vitrine_mmu *mmu, struct vitrine_mmu_sweep *sweep)
 {
-	struct page *page, *next;
+	struct page *page;
 
-	list_for_each_entry_safe(page, next, &sweep->tables, lru) {
-		list_del(&page->lru);
+	while ((page = sweep->tables)) {
+		sweep->tables = (struct page *)page_private(page);
+		set_page_private(page, 0);
 		__free_page(page);
 	}
 	atomic_long_sub(sweep->nr_tables, &mmu->nr_tables);
@@ -89,12 +92,14 @@ void vitrine_mmu_cache_free(struct vitrine_vcpu *vcpu)
 /* Hands @table, whose entries are of @level, and all below it over to be freed after the flush. */
 static void retire_table(u64 *table, int level, struct vitrine_mmu_sweep *sweep)
 {
+	struct page *page = virt_to_page(table);
 	unsigned int index;
 
 	for (index = 0; level > 1 && index < VITRINE_PTE_ENTRIES; index++)
 		if (vitrine_pte_present(table[index]) && !vitrine_pte_leaf(table[index], level))
 			retire_table(vitrine_pte_table(table[index]), level - 1, sweep);
-	list_add(&virt_to_page(table)->lru, &sweep->tables);
+	set_page_private(page, (unsigned long)sweep->tables);
+	sweep->tables = page;
 	sweep->nr_tables++;
 }
 
@@ -116,7 +121,8 @@ static bool sweep_leaf(u64 *entry, enum vitrine_mmu_op op)
 }
 
 /* Recursion is as deep as the tables. A large leaf that is partly in the range is treated whole. */
-static void sweep_table(u64 *table, int level, gfn_t first, gfn_t last, struct vitrine_mmu_sweep *sweep)
+static void sweep_table(u64 *table, int level, gfn_t first, gfn_t last,
+			struct vitrine_mmu_sweep *sweep)
 {
 	gfn_t span = vitrine_pte_pages(level), gfn;
 
@@ -133,7 +139,8 @@ static void sweep_table(u64 *table, int level, gfn_t first, gfn_t last, struct v
 			retire_table(vitrine_pte_table(old), level - 1, sweep);
 			sweep->changed = true;
 		} else {
-			sweep_table(vitrine_pte_table(old), level - 1, max(gfn, first), min(gfn + span, last), sweep);
+			sweep_table(vitrine_pte_table(old), level - 1, max(gfn, first),
+				    min(gfn + span, last), sweep);
 		}
 	}
 }
@@ -144,15 +151,16 @@ void vitrine_mmu_sweep_finish(struct vitrine_vm *vm, struct vitrine_mmu_sweep *s
 	if (!sweep->changed)
 		return;
 	/*
-	 * Still under the lock: another invalidation of the same frames finds them gone already and does not flush, so
-	 * it must not get past us before they are gone from the CPUs too.
+	 * Still under the lock: another invalidation of the same frames finds them gone already and
+	 * does not flush, so it must not get past us before they are gone from the CPUs too.
 	 */
 	vitrine_vm_kick_all(vm, VITRINE_REQ_TLB_FLUSH);
 	sweep_free(&vm->mmu, sweep);
 	sweep->changed = false;
 }
 
-void vitrine_mmu_sweep(struct vitrine_vm *vm, gfn_t first, gfn_t last, struct vitrine_mmu_sweep *sweep)
+void vitrine_mmu_sweep(struct vitrine_vm *vm, gfn_t first, gfn_t last,
+		       struct vitrine_mmu_sweep *sweep)
 {
 	struct vitrine_mmu *mmu = &vm->mmu;
 	gfn_t gfn, next;
@@ -160,7 +168,8 @@ void vitrine_mmu_sweep(struct vitrine_vm *vm, gfn_t first, gfn_t last, struct vi
 	lockdep_assert_held(&mmu->lock);
 	last = min_t(gfn_t, last, 1ULL << (REACH_BITS - PAGE_SHIFT));
 	for (gfn = first; gfn < last; gfn = next) {
-		bool empty = !vitrine_pte_present(READ_ONCE(mmu->root[vitrine_pte_index(gfn, VITRINE_PTE_LEVELS)]));
+		u64 top = READ_ONCE(mmu->root[vitrine_pte_index(gfn, VITRINE_PTE_LEVELS)]);
+		bool empty = !vitrine_pte_present(top);
 		int level = empty ? VITRINE_PTE_LEVELS : STRIDE_LEVEL;
 
 		next = min(last, (gfn | (vitrine_pte_pages(level) - 1)) + 1);
@@ -176,7 +185,7 @@ void vitrine_mmu_sweep(struct vitrine_vm *vm, gfn_t first, gfn_t last, struct vi
 
 static void sweep_whole(struct vitrine_vm *vm, gfn_t first, gfn_t last, enum vitrine_mmu_op op)
 {
-	VITRINE_MMU_SWEEP(sweep, op, true);
+	struct vitrine_mmu_sweep sweep = { .op = op, .may_block = true };
 
 	might_sleep();
 	write_lock(&vm->mmu.lock);
@@ -193,7 +202,7 @@ void vitrine_mmu_zap_slot(struct vitrine_vm *vm, const struct vitrine_memslot *s
 void vitrine_mmu_zap_all(struct vitrine_vm *vm)
 {
 	unsigned int index;
-	VITRINE_MMU_SWEEP(sweep, VITRINE_MMU_ZAP, true);
+	struct vitrine_mmu_sweep sweep = { .op = VITRINE_MMU_ZAP, .may_block = true };
 
 	sweep_whole(vm, 0, 1ULL << (REACH_BITS - PAGE_SHIFT), VITRINE_MMU_ZAP);
 	/* The strides have left the tables right below the root, empty by now. */
@@ -201,14 +210,15 @@ void vitrine_mmu_zap_all(struct vitrine_vm *vm)
 	for (index = 0; index < VITRINE_PTE_ENTRIES; index++) {
 		gfn_t gfn = index * vitrine_pte_pages(VITRINE_PTE_LEVELS);
 
-		sweep_table(vm->mmu.root, VITRINE_PTE_LEVELS, gfn, gfn + vitrine_pte_pages(VITRINE_PTE_LEVELS), &sweep);
+		sweep_table(vm->mmu.root, VITRINE_PTE_LEVELS, gfn,
+			    gfn + vitrine_pte_pages(VITRINE_PTE_LEVELS), &sweep);
 	}
 	vitrine_mmu_sweep_finish(vm, &sweep);
 	write_unlock(&vm->mmu.lock);
 }
 
-void vitrine_mmu_write_protect(struct vitrine_vm *vm, const struct vitrine_memslot *slot, gfn_t first,
-			       unsigned long nr_pages)
+void vitrine_mmu_write_protect(struct vitrine_vm *vm, const struct vitrine_memslot *slot,
+			       gfn_t first, unsigned long nr_pages)
 {
 	sweep_whole(vm, first, first + nr_pages, VITRINE_MMU_WRITE_PROTECT);
 }
@@ -220,7 +230,10 @@ void vitrine_mmu_publish_slots(struct vitrine_vm *vm, struct vitrine_memslots *s
 	lockdep_assert_held(&vm->slots_lock);
 	write_lock(&mmu->lock);
 	rcu_assign_pointer(vm->slots, slots);
-	/* A fault reads the sequence first and the slots next: if it saw the old slots, it fails its check. */
+	/*
+	 * A fault reads the sequence first and the slots next: if it saw the old slots, it fails
+	 * its check.
+	 */
 	smp_store_release(&mmu->invalidate_seq, mmu->invalidate_seq + 1);
 	/* An invalidation that began before may cover the new slot: its end must count. */
 	if (mmu->invalidate_count)
@@ -233,9 +246,11 @@ int __init vitrine_mmu_module_init(void)
 	if (!strcmp(nx_huge_pages, "on")) {
 		vitrine_mmu_nx_huge_pages = true;
 	} else if (!strcmp(nx_huge_pages, "auto")) {
-		vitrine_mmu_nx_huge_pages = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
+		vitrine_mmu_nx_huge_pages = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) &&
+					    !cpu_mitigations_off();
 	} else if (strcmp(nx_huge_pages, "off")) {
-		pr_err("parameter nx_huge_pages is \"%s\", must be auto, on or off\n", nx_huge_pages);
+		pr_err("parameter nx_huge_pages is \"%s\", must be auto, on or off\n",
+		       nx_huge_pages);
 		return -EINVAL;
 	}
 	return vitrine_mmu_shrink_init();

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Second-level translation of one VM: filled by faults, torn down by the mmu notifier, shared by all its vCPUs.
- * The format of an entry belongs to the vendor (pte.h); the mmu*.c files own the tables' life and the races:
+ * Second-level translation of one VM: filled by faults, torn down by the mmu notifier, shared by
+ * all its vCPUs. The format of an entry belongs to the vendor (pte.h); the mmu*.c files own the
+ * tables' life and the races:
  *
  *	mmu.c		tables, and sweeps over a range of guest frames
  *	mmu_fault.c	from a fault to a translation
  *	mmu_notifier.c	what the host's mm tells
  *	mmu_shrink.c	giving tables back under memory pressure
  *
- * Entries are added and widened by compare-and-exchange under mmu->lock for reading, so that vCPUs fault in parallel;
- * they are taken away or narrowed, and tables unlinked, under the lock for writing. A CPU in the guest may use what
- * is taken away until it was flushed: this happens before the lock is dropped, and tables are freed after it.
+ * Entries are added and widened by compare-and-exchange under mmu->lock for reading, so that vCPUs
+ * fault in parallel; they are taken away or narrowed, and tables unlinked, under the lock for
+ * writing. A CPU in the guest may use what is taken away until it was flushed: this happens before
+ * the lock is dropped, and tables are freed after it.
  */
 #ifndef VITRINE_MMU_H
 #define VITRINE_MMU_H
@@ -25,13 +27,15 @@ struct vitrine_vcpu;
 struct vitrine_memslot;
 struct vitrine_memslots;
 struct mmu_notifier_ops;
+struct page;
 
 /**
  * struct vitrine_mmu - second-level tables
  * @lock: everything below [n]; the mmu notifier takes it, so nothing under it may allocate or sleep
  * @root: kernel address of the top table, allocated with the VM
  * @root_hpa: its physical address, what the vendor's root pointer is made of
- * @invalidate_seq: grows when an invalidation ends or slots change; a fault that sees another value retries
+ * @invalidate_seq: grows when an invalidation ends or slots change; a fault that sees another value
+ * retries
  * @invalidate_count: invalidations going on now
  * @invalidate_hit: one of them covers memory of a slot
  * @invalidate_start: @invalidate_end: the host-virtual range they cover together
@@ -53,7 +57,10 @@ struct vitrine_mmu {
 	gfn_t shrink_gfn;
 };
 
-/* struct vitrine_mmu_cache - zeroed table pages allocated where sleeping was allowed: one below each level but the last */
+/*
+ * struct vitrine_mmu_cache - zeroed table pages allocated where sleeping was allowed: one below
+ * each level but the last
+ */
 struct vitrine_mmu_cache {
 	unsigned int nr;
 	u64 *table[3];
@@ -73,7 +80,10 @@ struct mem_fault {
 	bool present;
 };
 
-/* vitrine_mmu_fault()'s third answer beside EXIT_RESUME and -errno: no memory there (or a write to read-only). */
+/*
+ * vitrine_mmu_fault()'s third answer beside EXIT_RESUME and -errno: no memory there (or a write to
+ * read-only).
+ */
 #define VITRINE_FAULT_MMIO	2
 
 int vitrine_mmu_init(struct vitrine_vm *vm);
@@ -88,8 +98,8 @@ unsigned int vitrine_mmu_gpa_bits(void);
 /* For memslot.c, under vm->slots_lock. */
 void vitrine_mmu_publish_slots(struct vitrine_vm *vm, struct vitrine_memslots *slots);
 void vitrine_mmu_zap_slot(struct vitrine_vm *vm, const struct vitrine_memslot *slot);
-void vitrine_mmu_write_protect(struct vitrine_vm *vm, const struct vitrine_memslot *slot, gfn_t first,
-			       unsigned long nr_pages);
+void vitrine_mmu_write_protect(struct vitrine_vm *vm, const struct vitrine_memslot *slot,
+			       gfn_t first, unsigned long nr_pages);
 /* Small translations that the host maps large go, to come back large. In vm->mm's context. */
 void vitrine_mmu_zap_collapsible(struct vitrine_vm *vm, const struct vitrine_memslot *slot);
 void vitrine_mmu_zap_all(struct vitrine_vm *vm);
@@ -98,7 +108,9 @@ int vitrine_mmu_module_init(void);
 void vitrine_mmu_module_exit(void);
 
 extern const struct mmu_notifier_ops vitrine_mmu_notifier_ops;
-/* Large translations are not executable, small ones are: the ITLB multihit erratum. Fixed at load. */
+/*
+ * Large translations are not executable, small ones are: the ITLB multihit erratum. Fixed at load.
+ */
 extern bool vitrine_mmu_nx_huge_pages;
 
 /* Among the files named above. */
@@ -116,31 +128,29 @@ enum vitrine_mmu_op {
  * @may_block: the lock may be dropped and taken again on the way
  * @changed: something was found; a flush is due for ZAP and WRITE_PROTECT
  * @nr_tables: length of @tables
- * @tables: unlinked, to be freed after the flush
+ * @tables: unlinked, chained by page_private, to be freed after the flush
  */
 struct vitrine_mmu_sweep {
 	enum vitrine_mmu_op op;
 	bool may_block;
 	bool changed;
 	unsigned long nr_tables;
-	struct list_head tables;
+	struct page *tables;
 };
 
-#define VITRINE_MMU_SWEEP(name, operation, block) \
-	struct vitrine_mmu_sweep name = { \
-		.op = (operation), .may_block = (block), .tables = LIST_HEAD_INIT((name).tables) \
-	}
-
 /* Guest frames from @first up to, not including, @last. */
-void vitrine_mmu_sweep(struct vitrine_vm *vm, gfn_t first, gfn_t last, struct vitrine_mmu_sweep *sweep);
+void vitrine_mmu_sweep(struct vitrine_vm *vm, gfn_t first, gfn_t last,
+		       struct vitrine_mmu_sweep *sweep);
 /* Flush and free what is due, before the lock is dropped. */
 void vitrine_mmu_sweep_finish(struct vitrine_vm *vm, struct vitrine_mmu_sweep *sweep);
 
 /* Must a fault that read @seq before it looked at @hva start again? Lock held. */
-static inline bool vitrine_mmu_retry(const struct vitrine_mmu *mmu, unsigned long seq, unsigned long hva)
+static inline bool vitrine_mmu_retry(const struct vitrine_mmu *mmu, unsigned long seq,
+				     unsigned long hva)
 {
 	return mmu->invalidate_seq != seq ||
-	       (unlikely(mmu->invalidate_count) && hva >= mmu->invalidate_start && hva < mmu->invalidate_end);
+	       (unlikely(mmu->invalidate_count) && hva >= mmu->invalidate_start &&
+		hva < mmu->invalidate_end);
 }
 
 int vitrine_mmu_shrink_init(void);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * From a second-level fault to a translation: which slot, which host page, how large, with which rights.
+ * From a second-level fault to a translation: which slot, which host page, how large, with which
+ * rights.
  *
- * The host's permissions are the limit of the guest's, and its mapping's size the limit of ours. No page stays
- * pinned: the reference is dropped once the translation stands, and the mmu notifier takes it from there. The rule
- * that makes this safe: read the sequence, look at slots and host, take the lock, look whether the sequence still holds.
+ * The host's permissions are the limit of the guest's, and its mapping's size the limit of ours. No
+ * page stays pinned: the reference is dropped once the translation stands, and the mmu notifier
+ * takes it from there. The rule that makes this safe: read the sequence, look at slots and host,
+ * take the lock, look whether the sequence still holds.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -74,7 +76,8 @@ static int frame_get_special(unsigned long hva, bool write, struct host_frame *f
 	if (ret || (write && !frame->writable)) {
 		ret = fixup_user_fault(current->mm, hva, write ? FAULT_FLAG_WRITE : 0, &unlocked);
 		if (!ret)
-			ret = unlocked ? -EAGAIN : vitrine_follow_pfn(vma, hva, &frame->pfn, &frame->writable);
+			ret = unlocked ? -EAGAIN : vitrine_follow_pfn(vma, hva, &frame->pfn,
+								      &frame->writable);
 		if (!ret && write && !frame->writable)
 			ret = -EFAULT;
 	}
@@ -83,14 +86,21 @@ out:
 	if (ret)
 		return ret;
 	frame->page = NULL;
-	frame->ram = pfn_valid(frame->pfn) ? !PageReserved(pfn_to_page(frame->pfn)) :
-		     e820__mapped_raw_any(PFN_PHYS(frame->pfn), PFN_PHYS(frame->pfn + 1) - 1, E820_TYPE_RAM);
+	if (pfn_valid(frame->pfn))
+		frame->ram = !PageReserved(pfn_to_page(frame->pfn));
+	else
+		frame->ram = e820__mapped_raw_any(PFN_PHYS(frame->pfn),
+						  PFN_PHYS(frame->pfn + 1) - 1, E820_TYPE_RAM);
 	return 0;
 }
 
-/* The host page for @hva, faulted in if need be; writable without being asked if that costs nothing. */
+/*
+ * The host page for @hva, faulted in if need be; writable without being asked if that costs
+ * nothing.
+ */
 static int frame_get(unsigned long hva, bool write, bool may_write, struct host_frame *frame)
 {
+	unsigned int flags = FOLL_HWPOISON | VITRINE_FOLL_INTERRUPTIBLE | (write ? FOLL_WRITE : 0);
 	struct page *page;
 	int ret;
 
@@ -100,8 +110,7 @@ static int frame_get(unsigned long hva, bool write, bool may_write, struct host_
 	if (get_user_page_fast_only(hva, may_write ? FOLL_WRITE : 0, &frame->page))
 		goto found;
 	frame->writable = write;
-	ret = get_user_pages_unlocked(hva, 1, &frame->page,
-				      FOLL_HWPOISON | VITRINE_FOLL_INTERRUPTIBLE | (write ? FOLL_WRITE : 0));
+	ret = get_user_pages_unlocked(hva, 1, &frame->page, flags);
 	if (ret == -EFAULT)
 		return frame_get_special(hva, write, frame);
 	if (ret != 1)
@@ -114,8 +123,9 @@ static int frame_get(unsigned long hva, bool write, bool may_write, struct host_
 found:
 	frame->pfn = page_to_pfn(frame->page);
 	/*
-	 * From now on it counts as dirty: whatever cleans a page takes its translations away first, so the guest can
-	 * write only while this holds, and a translation can go without another word.
+	 * From now on it counts as dirty: whatever cleans a page takes its translations away first,
+	 * so the guest can write only while this holds, and a translation can go without another
+	 * word.
 	 */
 	if (frame->writable && !PageDirty(frame->page) && !PageReserved(frame->page))
 		SetPageDirty(frame->page);
@@ -123,9 +133,9 @@ found:
 }
 
 /*
- * How large the host maps @hva. Interrupts off keep the host's tables from being freed under us; each entry is read
- * once, because it may turn from table to leaf meanwhile. The answer holds as long as mmu->lock is held and
- * vitrine_mmu_retry() said no before.
+ * How large the host maps @hva. Interrupts off keep the host's tables from being freed under us;
+ * each entry is read once, because it may turn from table to leaf meanwhile. The answer holds as
+ * long as mmu->lock is held and vitrine_mmu_retry() said no before.
  */
 static int host_level(struct mm_struct *mm, unsigned long hva)
 {
@@ -158,7 +168,10 @@ out:
 	return level;
 }
 
-/* The largest level at which @gfn and @hva are equally aligned and the slot covers all of the translation. */
+/*
+ * The largest level at which @gfn and @hva are equally aligned and the slot covers all of the
+ * translation.
+ */
 static int slot_level(const struct vitrine_memslot *slot, gfn_t gfn, unsigned long hva)
 {
 	int level;
@@ -180,15 +193,16 @@ static int frame_level(struct vitrine_vm *vm, const struct vitrine_memslot *slot
 	int level;
 
 	/* Most pages are small, and their struct page tells at once. */
-	if (!frame->page || is_logging(slot) || !(PageCompound(frame->page) || is_zone_device_page(frame->page)))
+	if (!frame->page || is_logging(slot) ||
+	    !(PageCompound(frame->page) || is_zone_device_page(frame->page)))
 		return 1;
 	level = slot_level(slot, gfn, hva);
 	return level == 1 ? 1 : min(level, host_level(vm->mm, hva));
 }
 
 /* A table in the place of the empty or large leaf @old; true if @entry now holds @old, a table. */
-static bool add_table(struct vitrine_vm *vm, struct vitrine_mmu_cache *cache, u64 *entry, u64 *old, int level,
-		      bool nx_split)
+static bool add_table(struct vitrine_vm *vm, struct vitrine_mmu_cache *cache, u64 *entry, u64 *old,
+		      int level, bool nx_split)
 {
 	u64 *table = cache->table[cache->nr - 1];
 	u64 new = vitrine_pte_make_table(table, nx_split);
@@ -196,8 +210,8 @@ static bool add_table(struct vitrine_vm *vm, struct vitrine_mmu_cache *cache, u6
 	unsigned int index;
 
 	/*
-	 * No flush: the small translations lead where the large one did and forbid nothing that it allowed, and a
-	 * CPU that still knows the large one faults once where they allow more.
+	 * No flush: the small translations lead where the large one did and forbid nothing that it
+	 * allowed, and a CPU that still knows the large one faults once where they allow more.
 	 */
 	for (index = 0; split && index < VITRINE_PTE_ENTRIES; index++)
 		table[index] = vitrine_pte_split(*old, level, index);
@@ -214,8 +228,8 @@ static bool add_table(struct vitrine_vm *vm, struct vitrine_mmu_cache *cache, u6
 }
 
 /* mmu->lock is held, for reading at least, and the sequence was checked. */
-static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot, const struct mem_fault *fault,
-		     const struct host_frame *frame)
+static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
+		     const struct mem_fault *fault, const struct host_frame *frame)
 {
 	struct vitrine_vm *vm = vcpu->vm;
 	gfn_t gfn = fault->gpa >> PAGE_SHIFT;
@@ -234,11 +248,15 @@ static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot, co
 				break;
 			if (!vitrine_pte_nx_split(old))
 				return MAP_REPLACE;
-			/* The guest runs code here: large again would fault on the next fetch, and so for ever. */
+			/*
+			 * The guest runs code here: large again would fault on the next fetch, and
+			 * so for ever.
+			 */
 			target--;
 		}
 		while (!vitrine_pte_present(old) || vitrine_pte_leaf(old, level)) {
-			if (vitrine_pte_present(old) && vitrine_pte_permits(old, fault->write, fault->exec))
+			if (vitrine_pte_present(old) &&
+			    vitrine_pte_permits(old, fault->write, fault->exec))
 				return EXIT_RESUME;
 			if (add_table(vm, &vcpu->mmu_cache, entry, &old, level, nx_split))
 				break;
@@ -246,12 +264,16 @@ static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot, co
 		table = vitrine_pte_table(old);
 	}
 
-	new = vitrine_pte_make_leaf(frame->pfn, level, write, level == 1 || !vitrine_mmu_nx_huge_pages, frame->writable,
+	new = vitrine_pte_make_leaf(frame->pfn, level, write,
+				    level == 1 || !vitrine_mmu_nx_huge_pages, frame->writable,
 				    frame->ram);
 	if (vitrine_pte_present(old)) {
 		if (vitrine_pte_permits(old, fault->write, fault->exec))
 			return EXIT_RESUME;
-		/* The host tells before it changes what it maps: this cannot be, but stale is worse than slow. */
+		/*
+		 * The host tells before it changes what it maps: this cannot be, but stale is worse
+		 * than slow.
+		 */
 		if (WARN_ON_ONCE(vitrine_pte_pfn(old) != vitrine_pte_pfn(new)))
 			return MAP_REPLACE;
 	}
@@ -261,13 +283,17 @@ static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot, co
 	return EXIT_RESUME;
 }
 
-/* Tables stand where the host now maps large: they go first, and from every CPU, then the large leaf comes. */
-static int map_replace(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot, const struct mem_fault *fault,
-		       const struct host_frame *frame, unsigned long seq)
+/*
+ * Tables stand where the host now maps large: they go first, and from every CPU, then the large
+ * leaf comes.
+ */
+static int map_replace(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
+		       const struct mem_fault *fault, const struct host_frame *frame,
+		       unsigned long seq)
 {
 	struct vitrine_vm *vm = vcpu->vm;
 	gfn_t gfn = fault->gpa >> PAGE_SHIFT, pages;
-	VITRINE_MMU_SWEEP(sweep, VITRINE_MMU_ZAP, false);
+	struct vitrine_mmu_sweep sweep = { .op = VITRINE_MMU_ZAP };
 	int ret = EXIT_RESUME;
 
 	write_lock(&vm->mmu.lock);
@@ -283,11 +309,11 @@ static int map_replace(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot, 
 }
 
 /*
- * A translation that forbids what was tried, but need not: another vCPU was faster, or it was write-protected for
- * dirty logging. True if the guest can go on.
+ * A translation that forbids what was tried, but need not: another vCPU was faster, or it was
+ * write-protected for dirty logging. True if the guest can go on.
  */
-static bool fix_present(struct vitrine_vm *vm, struct vitrine_memslot *slot, const struct mem_fault *fault,
-			unsigned long seq)
+static bool fix_present(struct vitrine_vm *vm, struct vitrine_memslot *slot,
+			const struct mem_fault *fault, unsigned long seq)
 {
 	gfn_t gfn = fault->gpa >> PAGE_SHIFT;
 	u64 *table = vm->mmu.root, *entry, old;
@@ -308,8 +334,8 @@ static bool fix_present(struct vitrine_vm *vm, struct vitrine_memslot *slot, con
 		table = vitrine_pte_table(old);
 	}
 	fixed = vitrine_pte_permits(old, fault->write, fault->exec);
-	if (fixed || !vitrine_pte_permits(old, false, fault->exec) || !vitrine_pte_host_writable(old) ||
-	    (level > 1 && is_logging(slot)))
+	if (fixed || !vitrine_pte_permits(old, false, fault->exec) ||
+	    !vitrine_pte_host_writable(old) || (level > 1 && is_logging(slot)))
 		goto out;
 	if (try_cmpxchg64(entry, &old, vitrine_pte_make_writable(old)))
 		vitrine_memslot_mark_dirty(slot, gfn);
@@ -344,12 +370,13 @@ static int frame_error(unsigned long hva, int error)
  * @vcpu: loaded, in RUN, vm->srcu held for reading
  * @fault: what it tried
  *
- * Return: EXIT_RESUME; VITRINE_FAULT_MMIO where no slot is, or a read-only one was written; -EFAULT where the VMM has
- * nothing mapped that would do; -ENOMEM.
+ * Return: EXIT_RESUME; VITRINE_FAULT_MMIO where no slot is, or a read-only one was written; -EFAULT
+ * where the VMM has nothing mapped that would do; -ENOMEM.
  */
 int vitrine_mmu_fault(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 {
 	struct vitrine_vm *vm = vcpu->vm;
+	/* Before everything that it vouches for: see vitrine_mmu_publish_slots(). */
 	unsigned long seq = smp_load_acquire(&vm->mmu.invalidate_seq);
 	struct vitrine_memslot *slot;
 	gfn_t gfn = fault->gpa >> PAGE_SHIFT;
@@ -396,7 +423,7 @@ int vitrine_mmu_fault(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 void vitrine_mmu_zap_collapsible(struct vitrine_vm *vm, const struct vitrine_memslot *slot)
 {
 	gfn_t pages = vitrine_pte_pages(2), last = slot->base_gfn + slot->nr_pages, gfn;
-	VITRINE_MMU_SWEEP(sweep, VITRINE_MMU_ZAP, false);
+	struct vitrine_mmu_sweep sweep = { .op = VITRINE_MMU_ZAP };
 
 	write_lock(&vm->mmu.lock);
 	for (gfn = ALIGN(slot->base_gfn, pages); gfn + pages <= last; gfn += pages) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the host's mm tells about the creator's address space: translations that must go, and questions of age.
+ * What the host's mm tells about the creator's address space: translations that must go, and
+ * questions of age.
  *
- * No page is pinned, so everything rests on this: what is going to change is gone from the tables and from every CPU
- * before invalidate_range_start() returns, and does not come back before invalidate_range_end(). There is no
- * change_pte(): the mm brackets it with an invalidation, which does the work. Dirtiness was passed on when the
- * translation was made (mmu_fault.c).
+ * No page is pinned, so everything rests on this: what is going to change is gone from the tables
+ * and from every CPU before invalidate_range_start() returns, and does not come back before
+ * invalidate_range_end(). There is no change_pte(): the mm brackets it with an invalidation, which
+ * does the work. Dirtiness was passed on when the translation was made (mmu_fault.c).
  */
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -21,8 +22,12 @@ static struct vitrine_vm *notifier_vm(struct mmu_notifier *notifier)
 	return container_of(notifier, struct vitrine_vm, notifier);
 }
 
-/* Sweeps all guest frames that @start to @end backs; true if there are slots there. The lock and vm->srcu are held. */
-static bool sweep_hva(struct vitrine_vm *vm, unsigned long start, unsigned long end, struct vitrine_mmu_sweep *sweep)
+/*
+ * Sweeps all guest frames that @start to @end backs; true if there are slots there. The lock and
+ * vm->srcu are held.
+ */
+static bool sweep_hva(struct vitrine_vm *vm, unsigned long start, unsigned long end,
+		      struct vitrine_mmu_sweep *sweep)
 {
 	struct vitrine_memslots *slots = srcu_dereference(vm->slots, &vm->srcu);
 	unsigned int place;
@@ -37,16 +42,21 @@ static bool sweep_hva(struct vitrine_vm *vm, unsigned long start, unsigned long 
 			continue;
 		hit = true;
 		vitrine_mmu_sweep(vm, slot->base_gfn + ((low - slot->hva) >> PAGE_SHIFT),
-				  slot->base_gfn + (PAGE_ALIGN(high - slot->hva) >> PAGE_SHIFT), sweep);
+				  slot->base_gfn + (PAGE_ALIGN(high - slot->hva) >> PAGE_SHIFT),
+				  sweep);
 	}
 	return hit;
 }
 
-static int invalidate_range_start(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
+static int invalidate_range_start(struct mmu_notifier *notifier,
+				  const struct mmu_notifier_range *range)
 {
 	struct vitrine_vm *vm = notifier_vm(notifier);
 	struct vitrine_mmu *mmu = &vm->mmu;
-	VITRINE_MMU_SWEEP(sweep, VITRINE_MMU_ZAP, mmu_notifier_range_blockable(range));
+	struct vitrine_mmu_sweep sweep = {
+		.op = VITRINE_MMU_ZAP,
+		.may_block = mmu_notifier_range_blockable(range),
+	};
 	int idx;
 
 	idx = srcu_read_lock(&vm->srcu);
@@ -67,14 +77,16 @@ static int invalidate_range_start(struct mmu_notifier *notifier, const struct mm
 	return 0;
 }
 
-static void invalidate_range_end(struct mmu_notifier *notifier, const struct mmu_notifier_range *range)
+static void invalidate_range_end(struct mmu_notifier *notifier,
+				 const struct mmu_notifier_range *range)
 {
 	struct vitrine_mmu *mmu = &notifier_vm(notifier)->mmu;
 
 	write_lock(&mmu->lock);
 	/*
-	 * A fault that looked at the host's tables before or during an invalidation is stopped by the range while any
-	 * goes on, and by the sequence afterwards. Memory that is none of the guest's must not make it start again.
+	 * A fault that looked at the host's tables before or during an invalidation is stopped by
+	 * the range while any goes on, and by the sequence afterwards. Memory that is none of the
+	 * guest's must not make it start again.
 	 */
 	if (!--mmu->invalidate_count && mmu->invalidate_hit) {
 		mmu->invalidate_seq++;
@@ -83,9 +95,10 @@ static void invalidate_range_end(struct mmu_notifier *notifier, const struct mmu
 	write_unlock(&mmu->lock);
 }
 
-static int sweep_young(struct vitrine_vm *vm, unsigned long start, unsigned long end, enum vitrine_mmu_op op)
+static int sweep_young(struct vitrine_vm *vm, unsigned long start, unsigned long end,
+		       enum vitrine_mmu_op op)
 {
-	VITRINE_MMU_SWEEP(sweep, op, false);
+	struct vitrine_mmu_sweep sweep = { .op = op };
 	bool young;
 	int idx;
 
@@ -107,18 +120,20 @@ static int sweep_young(struct vitrine_vm *vm, unsigned long start, unsigned long
 }
 
 /*
- * No flush after clearing the accessed bit, as for the CPU's own tables: a stale one costs a wrong guess at age.
- * Without accessed bits the translation goes, and the next fault tells that the page is young.
+ * No flush after clearing the accessed bit, as for the CPU's own tables: a stale one costs a wrong
+ * guess at age. Without accessed bits the translation goes, and the next fault tells that the page
+ * is young.
  */
-static int clear_flush_young(struct mmu_notifier *notifier, struct mm_struct *mm, unsigned long start,
-			     unsigned long end)
+static int clear_flush_young(struct mmu_notifier *notifier, struct mm_struct *mm,
+			     unsigned long start, unsigned long end)
 {
 	return sweep_young(notifier_vm(notifier), start, end,
 			   vitrine_pte_has_accessed() ? VITRINE_MMU_AGE : VITRINE_MMU_ZAP);
 }
 
 /* A weaker question, of idle-page tracking and DAMON: not worth taking translations away for. */
-static int clear_young(struct mmu_notifier *notifier, struct mm_struct *mm, unsigned long start, unsigned long end)
+static int clear_young(struct mmu_notifier *notifier, struct mm_struct *mm, unsigned long start,
+		       unsigned long end)
 {
 	return sweep_young(notifier_vm(notifier), start, end,
 			   vitrine_pte_has_accessed() ? VITRINE_MMU_AGE : VITRINE_MMU_TEST_YOUNG);

@@ -2,8 +2,8 @@
 /*
  * Giving table pages back when the host is short of memory: what was mapped comes back by faults.
  *
- * Owns the list of all tables' owners. Runs inside reclaim: must not allocate, and must not wait for a lock that is
- * held across an allocation.
+ * Owns the list of all tables' owners. Runs inside reclaim: must not allocate, and must not wait
+ * for a lock that is held across an allocation.
  */
 #include <linux/list.h>
 #include <linux/mutex.h>
@@ -40,7 +40,7 @@ static unsigned long shrink_vm(struct vitrine_vm *vm, unsigned long nr_wanted)
 	struct vitrine_mmu *mmu = &vm->mmu;
 	gfn_t end = 1ULL << (vitrine_mmu_gpa_bits() - PAGE_SHIFT);
 	gfn_t stride = vitrine_pte_pages(STRIDE_LEVEL);
-	VITRINE_MMU_SWEEP(sweep, VITRINE_MMU_ZAP, false);
+	struct vitrine_mmu_sweep sweep = { .op = VITRINE_MMU_ZAP };
 	unsigned long nr_freed;
 	gfn_t done;
 
@@ -75,7 +75,8 @@ static unsigned long shrink_scan(struct shrinker *shrinker, struct shrink_contro
 	list_for_each_entry(mmu, &shrink_list, node) {
 		if (!atomic_long_read(&mmu->nr_tables))
 			continue;
-		nr_freed = shrink_vm(container_of(mmu, struct vitrine_vm, mmu), control->nr_to_scan);
+		nr_freed =
+			shrink_vm(container_of(mmu, struct vitrine_vm, mmu), control->nr_to_scan);
 		/* The next scan begins with another VM. */
 		list_move_tail(&mmu->node, &shrink_list);
 		break;

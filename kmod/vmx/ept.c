@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The EPT pointer. What it leads to is kmod/mmu.c's; flushing what a CPU cached of it is vmx.c's. */
+/*
+ * The EPT pointer. What it leads to is kmod/mmu.c's; flushing what a CPU cached of it is vmx.c's.
+ */
 #include "ept.h"
 #include "mmu.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The format of EPT entries and of the EPT pointer (SDM, "The Extended Page Table Mechanism (EPT)"), under the names
- * that pte.h promises. Holds no state and takes no lock.
+ * The format of EPT entries and of the EPT pointer (SDM, "The Extended Page Table Mechanism
+ * (EPT)"), under the names that pte.h promises. Holds no state and takes no lock.
  *
- * An entry that is not present is zero, always: a CPU with L1TF may speculate through the address bits of such an
- * entry, and frame 0 holds nothing but the firmware's real-mode vectors.
+ * An entry that is not present is zero, always: a CPU with L1TF may speculate through the address
+ * bits of such an entry, and frame 0 holds nothing but the firmware's real-mode vectors.
  */
 #ifndef VMX_EPT_H
 #define VMX_EPT_H
@@ -23,12 +23,21 @@ struct vitrine_mmu;
 #define VITRINE_PTE_LEVELS	4
 #define VITRINE_PTE_ENTRIES	512
 
-/* "Format of an EPT Page-Directory Entry that Maps a 2-MByte Page": bit 7; ignored at the last level. */
+/*
+ * "Format of an EPT Page-Directory Entry that Maps a 2-MByte Page": bit 7; ignored at the last
+ * level.
+ */
 #define EPT_LARGE		BIT_ULL(7)
 #define EPT_ADDR_MASK		GENMASK_ULL(51, 12)
-/* Ignored by hardware, ours: the host page is writable, so a missing write right is only dirty logging's. */
+/*
+ * Ignored by hardware, ours: the host page is writable, so a missing write right is only dirty
+ * logging's.
+ */
 #define EPT_SOFT_HOST_WRITABLE	BIT_ULL(52)
-/* Ours, in an entry for a table: small translations stand here because the guest fetched code (ITLB multihit). */
+/*
+ * Ours, in an entry for a table: small translations stand here because the guest fetched code (ITLB
+ * multihit).
+ */
 #define EPT_SOFT_NX_SPLIT	BIT_ULL(53)
 
 static inline gfn_t vitrine_pte_pages(int level)
@@ -109,9 +118,11 @@ static inline u64 vitrine_pte_make_table(u64 *table, bool nx_split)
  * @level: where it will stand
  * @write: @exec: what the guest may do beside reading
  * @host_writable: see EPT_SOFT_HOST_WRITABLE
- * @ram: write-back whatever the guest's PAT says; otherwise uncacheable unless the PAT asks for write-combining
+ * @ram: write-back whatever the guest's PAT says; otherwise uncacheable unless the PAT asks for
+ * write-combining
  */
-static inline u64 vitrine_pte_make_leaf(kvm_pfn_t pfn, int level, bool write, bool exec, bool host_writable, bool ram)
+static inline u64 vitrine_pte_make_leaf(kvm_pfn_t pfn, int level, bool write, bool exec,
+					bool host_writable, bool ram)
 {
 	u64 pte = (pfn & ~(vitrine_pte_pages(level) - 1)) << PAGE_SHIFT;
 
@@ -137,7 +148,10 @@ static inline u64 vitrine_pte_make_writable(u64 pte)
 	return pte | VMX_EPT_WRITABLE_MASK;
 }
 
-/* Entry @index of the table that replaces the large leaf @pte of @level. Small translations are always executable. */
+/*
+ * Entry @index of the table that replaces the large leaf @pte of @level. Small translations are
+ * always executable.
+ */
 static inline u64 vitrine_pte_split(u64 pte, int level, unsigned int index)
 {
 	pte += (u64)index * vitrine_pte_pages(level - 1) << PAGE_SHIFT;

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The guest's own page tables, walked as the CPU walks them (SDM, chapter "Paging"): all modes,
+ * access rights, reserved bits, accessed and dirty bits. And KVM_TRANSLATE, which only looks.
+ *
+ * Goes through guest memory by guest.h. Must not know second-level tables. Protection keys are not
+ * looked at: they are never offered to a guest (fpu.h).
+ */
+#include <linux/bits.h>
+#include <linux/mm.h>
+#include <linux/srcu.h>
+#include <linux/uaccess.h>
+#include <asm/cpufeatures.h>
+#include <asm/pgtable_types.h>
+#include <asm/processor-flags.h>
+#include <asm/trap_pf.h>
+
+#include "backend.h"
+#include "cpuid.h"
+#include "guest.h"
+#include "ioctl.h"
+#include "memslot.h"
+#include "regs.h"
+#include "vcpu.h"
+#include "vm.h"
+
+#define MAX_LEVELS	5
+#define PHYS_MASK_64	GENMASK_ULL(51, 12)
+/*
+ * PDE of 32-bit paging that maps 4 MiB: bits 39 to 32 of the address, and the bit that is always
+ * reserved.
+ */
+#define PSE_HIGH_MASK	GENMASK_ULL(20, 13)
+#define PSE_HIGH_SHIFT	(32 - 13)
+#define PSE_RESERVED	BIT_ULL(21)
+
+/**
+ * struct paging - how this vCPU pages now
+ * @levels: entries read from memory
+ * @entry_bytes: 4 or 8
+ * @index_bits: of the linear address, per level
+ * @nx: EFER.NXE
+ * @wp: CR0.WP
+ * @smep: CR4.SMEP
+ * @smap: CR4.SMAP, off while EFLAGS.AC lifts it
+ * @pse: large pages at level 2
+ * @gb_pages: large pages at level 3
+ * @reserved: bits that fault in every entry
+ * @table: guest-physical address of the first table
+ */
+struct paging {
+	int levels;
+	unsigned int entry_bytes;
+	unsigned int index_bits;
+	bool nx, wp, smep, smap, pse, gb_pages;
+	u64 reserved;
+	gpa_t table;
+};
+
+/* One entry on the way. */
+struct step {
+	gpa_t gpa;
+	u64 entry;
+};
+
+static bool paging_get(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct paging *paging)
+{
+	u64 cr0 = vitrine_backend->get_cr0(vcpu), cr4;
+
+	if (!(cr0 & X86_CR0_PG))
+		return false;
+	cr4 = vitrine_backend->get_cr4(vcpu);
+	paging->wp = cr0 & X86_CR0_WP;
+	paging->smep = cr4 & X86_CR4_SMEP;
+	paging->smap = cr4 & X86_CR4_SMAP && (access & VITRINE_ACCESS_IMPLICIT ||
+					      !(vitrine_rflags_read(vcpu) & X86_EFLAGS_AC));
+	paging->table = vitrine_backend->get_cr3(vcpu) & PHYS_MASK_64;
+	paging->gb_pages = false;
+	paging->nx = false;
+	if (!(cr4 & X86_CR4_PAE)) {
+		paging->levels = 2;
+		paging->entry_bytes = 4;
+		paging->index_bits = 10;
+		paging->pse = cr4 & X86_CR4_PSE;
+		paging->reserved = 0;
+		return true;
+	}
+
+	paging->entry_bytes = 8;
+	paging->index_bits = 9;
+	paging->pse = true;
+	paging->nx = vcpu->efer & EFER_NX;
+	paging->reserved = vitrine_reserved_gpa_bits(vcpu) & PHYS_MASK_64;
+	if (!paging->nx)
+		paging->reserved |= _PAGE_NX;
+	if (vitrine_is_long_mode(vcpu)) {
+		paging->levels = cr4 & X86_CR4_LA57 ? 5 : 4;
+		paging->gb_pages = vitrine_cpuid_has(vcpu, X86_FEATURE_GBPAGES);
+		return true;
+	}
+
+	/*
+	 * The top level of PAE paging is four registers; their reserved bits were checked when CR3
+	 * was loaded.
+	 */
+	paging->levels = 2;
+	paging->reserved |= GENMASK_ULL(62, 52);
+	if (!(vcpu->regs_avail & BIT(VITRINE_CACHE_PDPTRS)))
+		vitrine_backend->cache_reg(vcpu, VITRINE_CACHE_PDPTRS);
+	paging->table = vcpu->pdptrs[(gva >> 30) & 3];
+	return true;
+}
+
+/* 0, -ENOENT where no slot is, -EFAULT where the VMM has nothing mapped. */
+static int entry_read(struct vitrine_vm *vm, gpa_t gpa, unsigned int bytes, u64 *entry)
+{
+	struct vitrine_memslot *slot =
+		vitrine_memslot_find(srcu_dereference(vm->slots, &vm->srcu), gpa >> PAGE_SHIFT);
+	unsigned long address;
+	u32 entry32;
+
+	if (!slot)
+		return -ENOENT;
+	address = vitrine_memslot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
+	if (bytes == sizeof(u64))
+		return get_user(*entry, (u64 __user *)address);
+	if (get_user(entry32, (u32 __user *)address))
+		return -EFAULT;
+	*entry = entry32;
+	return 0;
+}
+
+static bool entry_large(const struct paging *paging, int level, u64 entry)
+{
+	return entry & _PAGE_PSE &&
+	       ((level == 2 && paging->pse) || (level == 3 && paging->gb_pages));
+}
+
+static u64 entry_reserved(struct vitrine_vcpu *vcpu, const struct paging *paging, int level,
+			  u64 entry)
+{
+	u64 reserved = paging->reserved;
+
+	if (paging->entry_bytes == 4) {
+		if (entry_large(paging, level, entry))
+			reserved |= PSE_RESERVED |
+				    ((vitrine_reserved_gpa_bits(vcpu) >> PSE_HIGH_SHIFT) &
+				     PSE_HIGH_MASK);
+		return reserved;
+	}
+	if (entry_large(paging, level, entry))
+		/* Bit 12 is the PAT's. */
+		reserved |= GENMASK_ULL(PAGE_SHIFT + 9 * (level - 1) - 1, PAGE_SHIFT + 1);
+	else if (level > 2)
+		reserved |= _PAGE_PSE;
+	return reserved;
+}
+
+static gpa_t leaf_gpa(const struct paging *paging, int level, u64 entry, gva_t gva)
+{
+	u64 offset_mask = GENMASK_ULL(PAGE_SHIFT + paging->index_bits * (level - 1) - 1, 0);
+	gpa_t base = entry & PHYS_MASK_64;
+
+	if (paging->entry_bytes == 4 && level == 2)
+		base = (entry & GENMASK_ULL(31, 22)) | ((entry & PSE_HIGH_MASK) << PSE_HIGH_SHIFT);
+	return (base & ~offset_mask) | (gva & offset_mask);
+}
+
+/* @all_set: bits that every entry on the way had; @any_set: that one of them had. */
+static bool is_permitted(const struct paging *paging, u64 all_set, u64 any_set, u32 access)
+{
+	bool user_page = all_set & _PAGE_USER, user = access & VITRINE_ACCESS_USER;
+
+	if (access & VITRINE_ACCESS_LOOK)
+		return true;
+	if (user && !user_page)
+		return false;
+	if (access & VITRINE_ACCESS_FETCH)
+		return !(paging->nx && any_set & _PAGE_NX) && !(!user && user_page && paging->smep);
+	if (!user && user_page && paging->smap)
+		return false;
+	return !(access & VITRINE_ACCESS_WRITE) || all_set & _PAGE_RW || (!user && !paging->wp);
+}
+
+static int page_fault(const struct paging *paging, u32 access, u32 why, struct vitrine_walk *walk)
+{
+	walk->fault = true;
+	walk->error_code = why | (access & (VITRINE_ACCESS_WRITE | VITRINE_ACCESS_USER));
+	if (access & VITRINE_ACCESS_FETCH && (paging->nx || paging->smep))
+		walk->error_code |= X86_PF_INSTR;
+	return 0;
+}
+
+/* 0, or -EAGAIN if another CPU changed an entry meanwhile: then the walk proved nothing. */
+static int set_accessed(struct vitrine_vm *vm, const struct paging *paging, struct step *steps,
+			int leaf_level, bool write)
+{
+	int level;
+
+	for (level = paging->levels; level >= leaf_level; level--) {
+		struct step *step = &steps[level - 1];
+		u64 wanted = step->entry | _PAGE_ACCESSED |
+			     (write && level == leaf_level ? _PAGE_DIRTY : 0);
+
+		/* An error is a read-only slot: tables in ROM stay as they are. */
+		if (wanted != step->entry && vitrine_guest_cmpxchg(vm, step->gpa, &step->entry,
+								   wanted, paging->entry_bytes) > 0)
+			return -EAGAIN;
+	}
+	return 0;
+}
+
+static int walk_once(struct vitrine_vcpu *vcpu, const struct paging *paging, u32 access,
+		     struct vitrine_walk *walk)
+{
+	u64 all_set = ~0ULL, any_set = 0;
+	gpa_t table = paging->table & PHYS_MASK_64;
+	struct step steps[MAX_LEVELS];
+	int level, ret;
+
+	for (level = paging->levels; ; level--) {
+		unsigned int shift = PAGE_SHIFT + paging->index_bits * (level - 1);
+		struct step *step = &steps[level - 1];
+
+		step->gpa = table + ((walk->gva >> shift) & (BIT(paging->index_bits) - 1)) *
+					    paging->entry_bytes;
+		ret = entry_read(vcpu->vm, step->gpa, paging->entry_bytes, &step->entry);
+		/*
+		 * A real machine reads ones or zeroes there; KVM has it not present, and so do we.
+		 */
+		if (ret == -ENOENT)
+			return page_fault(paging, access, 0, walk);
+		if (ret)
+			return ret;
+		if (!(step->entry & _PAGE_PRESENT))
+			return page_fault(paging, access, 0, walk);
+		if (step->entry & entry_reserved(vcpu, paging, level, step->entry))
+			return page_fault(paging, access, X86_PF_PROT | X86_PF_RSVD, walk);
+		all_set &= step->entry;
+		any_set |= step->entry;
+		if (level == 1 || entry_large(paging, level, step->entry))
+			break;
+		table = step->entry & PHYS_MASK_64;
+	}
+
+	if (!is_permitted(paging, all_set, any_set, access))
+		return page_fault(paging, access, X86_PF_PROT, walk);
+	walk->gpa = leaf_gpa(paging, level, steps[level - 1].entry, walk->gva);
+	if (access & VITRINE_ACCESS_LOOK)
+		return 0;
+	return set_accessed(vcpu->vm, paging, steps, level, access & VITRINE_ACCESS_WRITE);
+}
+
+int vitrine_guest_walk(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct vitrine_walk *walk)
+{
+	struct paging paging;
+	int ret;
+
+	*walk = (struct vitrine_walk){ .gva = gva };
+	if (!paging_get(vcpu, gva, access, &paging)) {
+		walk->gpa = gva;
+		return 0;
+	}
+	if (!vitrine_is_long_mode(vcpu) && paging.entry_bytes == 8 &&
+	    !(paging.table & _PAGE_PRESENT))
+		return page_fault(&paging, access, 0, walk);
+	do {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		ret = walk_once(vcpu, &paging, access, walk);
+	} while (ret == -EAGAIN);
+	return ret;
+}
+
+static long walk_ioctl_translate(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct kvm_translation *translation = arg->data;
+	struct vitrine_vcpu *vcpu = obj;
+	struct vitrine_walk walk;
+	int idx, ret;
+
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	ret = vitrine_guest_walk(vcpu, translation->linear_address, VITRINE_ACCESS_LOOK, &walk);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+
+	/* The constants are KVM's: it promises nothing by them. */
+	translation->valid = !ret && !walk.fault;
+	translation->physical_address = translation->valid ? walk.gpa : ~0ULL;
+	translation->writeable = 1;
+	translation->usermode = 0;
+	return 0;
+}
+
+const struct vitrine_ioctl vitrine_walk_vcpu_ioctls[] = {
+	{ KVM_TRANSLATE, VITRINE_IOCTL_LOCK, walk_ioctl_translate },
+	{}
+};
