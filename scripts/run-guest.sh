@@ -14,8 +14,9 @@ series=${1:-6.1}
 vmlinuz=$CACHE/kernel/$series-cloud/vmlinuz
 lab=(--kernel "$series" --cpus 2 --memory 1024 --timeout 900
 	--file "$vmlinuz:/root/vmlinuz" --file build/guest/initramfs.cpio:/root/initramfs.cpio)
-append="console=ttyS0 quiet"
-guest=(vitrine run --kernel /root/vmlinuz --initrd /root/initramfs.cpio --memory 256 --stats)
+# What an emulated machine need not wait for: a third of the ticks to userspace.
+append="quiet mitigations=off nokaslr no_timer_check cryptomgr.notests"
+guest=(vitrine run --kernel /root/vmlinuz --initrd /root/initramfs.cpio --memory 256M --stats)
 
 say "boots the emulated machine (20 s), in it $(<"$CACHE/kernel/$series-cloud/release") as a guest of Vitrine (30 s)"
 if [ -t 0 ] && [ -t 1 ]; then

@@ -7,6 +7,8 @@
 
 guest=/root/guest
 out=/tmp/guest.out
+# What an emulated machine need not wait for: a third of the ticks to userspace.
+append="quiet mitigations=off nokaslr no_timer_check cryptomgr.notests"
 count=0
 
 # result STATUS NAME: with what the tool and the guest said, if it failed.
@@ -27,10 +29,10 @@ said()
 	result $? "$2"
 }
 
-echo "1..9"
+echo "1..10"
 
-vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256 --stats \
-	--append "console=ttyS0 quiet" >$out 2>&1 </dev/null
+vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256M --stats \
+	--append "$append" >$out 2>&1 </dev/null
 result $? "a power-off ends vitrine run with 0"
 said '^guest: userspace' "reaches userspace"
 said '^guest: CPU: 303 primes' "computes in floating point"
@@ -38,9 +40,10 @@ said '^guest: memory: 8 MiB' "writes and reads back its memory"
 said "^Linux .*$(uname -r)" "is the kernel it was given"
 
 # What comes out of a guest that fails must not look like success.
-! vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256 \
-	--append "console=ttyS0 quiet panic=-1 rdinit=/no/such/program" >$out 2>&1 </dev/null
+! vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256M \
+	--append "panic=-1 rdinit=/no/such/program" >$out 2>&1 </dev/null
 result $? "a guest that panics is no success"
+said 'Kernel panic' "and panicked it has"
 
 head -c 4000000 $guest/vmlinuz >/tmp/short
 ! vitrine run --kernel /tmp/short >$out 2>&1 </dev/null
