@@ -35,6 +35,9 @@ if [[ $farm == *[[:space:]]* ]]; then
 	farm=$CACHE/build/$(printf '%s' "$ROOT" | sha256sum | cut -c 1-12)/$out
 fi
 mkdir -p "$farm" "$out"
+# Two at once in one directory would build half of each.
+exec 9>"$farm/.lock"
+flock 9
 # Links to what is no more would hide that it is gone.
 find "$farm" -xtype l -delete
 for name in Kbuild kmod uapi scripts/compat-probe.sh; do

@@ -30,6 +30,7 @@ files()
 	echo "tools/udev/99-vitrine.rules|$udevdir/99-vitrine.rules|644"
 	echo "tools/completion/vitrine.bash|$prefix/share/bash-completion/completions/vitrine|644"
 	for page in tools/man/*.1; do
+		[ -e "$page" ] || continue
 		echo "$page|$prefix/share/man/man1/${page##*/}|644"
 	done
 	echo "build/module/$release/vitrine.ko|$module|644"
