@@ -32,7 +32,7 @@ drop:
 
 else
 
-CACHE := $(shell . scripts/common.sh && choose_cache >&2 && echo "$$CACHE")
+CACHE := $(shell scripts/as-user.sh bash -c '. scripts/common.sh && choose_cache >&2 && echo "$$CACHE"' make)
 ifeq ($(CACHE),)
 $(error no cache directory, see above)
 endif
