@@ -42,7 +42,7 @@ host_program() {
 build_rom() {
 	local work=$out/rom sectors=4 sum
 
-	newer "$out/loader.rom" "$here"/rom* "$here"/{disk,frame}.h "$here/build.sh" && return
+	newer "$out/loader.rom" "$here"/rom* "$here"/{disk,frame,port}.h "$here/build.sh" && return
 	mkdir -p "$work"
 	compile -m32 -Os -ffreestanding -fno-pic -fno-stack-protector -fno-asynchronous-unwind-tables \
 		-fcf-protection=none -mgeneral-regs-only -c -o "$work/rom.o" "$here/rom.c"
@@ -58,7 +58,7 @@ build_rom() {
 }
 
 build_init() {
-	newer "$out/init" "$here"/{init,mount,session,wire}.c "$here"/{init,disk,frame}.h && return
+	newer "$out/init" "$here"/{init,mount,session,wire}.c "$here"/{init,port,frame}.h && return
 	compile -static -s -o "$out/init.tmp" "$here"/{init,mount,session,wire}.c
 	mv "$out/init.tmp" "$out/init"
 }

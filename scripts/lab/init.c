@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The lab's PID 1: reports that the kernel is up, furnishes the machine, unpacks what this run
- * brought, inserts the module, runs the command, reports its exit code and ends the emulator.
+ * The lab's PID 1: reports that the kernel is up, furnishes the machine, inserts the module, runs
+ * the command, reports its exit code and ends the emulator.
  * The files it obeys are in /lab, written by scripts/lab/run:
  *   argv         the command, NUL-separated
  *   module.ko    the module to insert, if any; module-args its parameters
@@ -15,8 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "disk.h"
 #include "init.h"
+#include "port.h"
 
 #define ARGS_MAX	1024
 
@@ -46,7 +46,7 @@ static char **command_read(void)
 	int i;
 
 	if (!text)
-		fail("the payload has no command");
+		fail("the initramfs has no command");
 	for (i = 0; i < ARGS_MAX && at < bytes; i++) {
 		argv[i] = text + at;
 		at += strlen(argv[i]) + 1;
@@ -66,7 +66,6 @@ int main(void)
 	wire_send_u64(FRAME_INIT, start);
 	umask(022);
 	mount_all();
-	mount_payload();
 	/* The boot was quiet, as the console is slow; from here on a warning is worth its time. */
 	file_write("/proc/sys/kernel/printk", "5");
 	setenv("PATH", "/root:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);

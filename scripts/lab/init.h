@@ -17,9 +17,8 @@ void wire_send_u64(enum frame_type type, uint64_t value);
 void wire_poweroff(void) __attribute__((noreturn));
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-/* mount.c: the file systems, the payload, the rest of a machine's furniture. */
+/* mount.c: the file systems and the rest of a machine's furniture; small files. */
 void mount_all(void);
-void mount_payload(void);
 void file_write(const char *path, const char *text);
 char *file_read(const char *path, size_t *bytes);
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Writes the lab's boot disk (disk.h): boot parameters, command line, the loadable segments of an ELF
- * vmlinux at their physical addresses, the initramfs behind them, and PID 1's payload. Runs on the
- * host; refuses what the loader could not boot.
+ * vmlinux at their physical addresses, and the initramfs behind them: the one that all runs share and
+ * what this run adds, which the kernel unpacks one after the other. Runs on the host; refuses what
+ * the loader could not boot.
  *
- * usage: mkdisk OUT VMLINUX INITRAMFS PAYLOAD MEMORY_MIB CMDLINE
+ * usage: mkdisk OUT VMLINUX INITRAMFS ADDED_INITRAMFS MEMORY_MIB CMDLINE
  */
 #include <asm/bootparam.h>
 #include <elf.h>
@@ -24,6 +25,7 @@
 #define HUGE_BYTES	(2U << 20)
 #define CYLINDER_BYTES	(16U * 63 * SECTOR_BYTES)
 #define CMDLINE_MAX	2047
+#define RUN_BYTES	(64UL << 20)	/* to run in, besides the files and their archive */
 
 struct blob {
 	const char *path;
@@ -104,6 +106,7 @@ static unsigned long kernel_add(const struct blob *kernel)
 	const Elf64_Ehdr *elf = (const void *)kernel->data;
 	const Elf64_Phdr *segment;
 	unsigned long end = 0;
+	size_t bytes;
 	int i;
 
 	if (kernel->bytes < sizeof(*elf) || memcmp(elf->e_ident, ELFMAG, SELFMAG) ||
@@ -123,7 +126,11 @@ static unsigned long kernel_add(const struct blob *kernel)
 		if (segment->p_paddr < 1UL << 20 || segment->p_paddr >= 1UL << 31 ||
 		    segment->p_memsz > 1UL << 31)
 			die("%s: a segment does not load between 1 MiB and 2 GiB", kernel->path);
-		part_add(segment->p_paddr, kernel->data + segment->p_offset, segment->p_filesz);
+		/* What ends in zeroes is .bss, which the kernel clears itself. */
+		bytes = segment->p_filesz;
+		while (bytes && !kernel->data[segment->p_offset + bytes - 1])
+			bytes--;
+		part_add(segment->p_paddr, kernel->data + segment->p_offset, bytes);
 		if (end < segment->p_paddr + segment->p_memsz)
 			end = segment->p_paddr + segment->p_memsz;
 	}
@@ -135,14 +142,14 @@ static unsigned long kernel_add(const struct blob *kernel)
 int main(int argc, char **argv)
 {
 	static struct boot_params params;
-	struct blob kernel, initramfs, payload;
-	unsigned long addr, memory;
+	struct blob kernel, initramfs, added;
+	unsigned long addr, bytes, memory;
 
 	if (argc != 7)
 		die("usage: mkdisk OUT VMLINUX INITRAMFS PAYLOAD MEMORY_MIB CMDLINE");
 	kernel = blob_map(argv[2]);
 	initramfs = blob_map(argv[3]);
-	payload = blob_map(argv[4]);
+	added = blob_map(argv[4]);
 	memory = strtoul(argv[5], NULL, 10) << 20;
 	if (strlen(argv[6]) > CMDLINE_MAX)
 		die("the kernel command line is longer than %d bytes", CMDLINE_MAX);
@@ -151,10 +158,13 @@ int main(int argc, char **argv)
 		die("%s: %s", argv[1], strerror(errno));
 
 	addr = ALIGN_UP(kernel_add(&kernel), HUGE_BYTES);
-	if (addr + initramfs.bytes + (64UL << 20) > memory)
-		die("%lu MiB of memory are too few for %s: it needs %lu", memory >> 20,
-		    kernel.path, ((addr + initramfs.bytes) >> 20) + 65);
+	/* The second archive starts on a sector of its own; zeroes between two are allowed. */
+	bytes = ALIGN_UP(initramfs.bytes, SECTOR_BYTES) + added.bytes;
+	if (addr + 2 * bytes + RUN_BYTES > memory)
+		die("%lu MiB of memory are too few for this kernel and these files: %lu are needed",
+		    memory >> 20, (addr + 2 * bytes + RUN_BYTES + (1 << 20) - 1) >> 20);
 	part_add(addr, initramfs.data, initramfs.bytes);
+	part_add(addr + bytes - added.bytes, added.data, added.bytes);
 
 	params.hdr.boot_flag = 0xaa55;
 	params.hdr.header = 0x53726448;		/* "HdrS" */
@@ -163,14 +173,12 @@ int main(int argc, char **argv)
 	params.hdr.loadflags = LOADED_HIGH;
 	params.hdr.kernel_alignment = HUGE_BYTES;
 	params.hdr.ramdisk_image = addr;
-	params.hdr.ramdisk_size = initramfs.bytes;
+	params.hdr.ramdisk_size = bytes;
 	params.hdr.cmd_line_ptr = ADDR_CMDLINE;
 	params.hdr.cmdline_size = CMDLINE_MAX;
 	part_add(ADDR_BOOT_PARAMS, &params, sizeof(params));
 	part_add(ADDR_CMDLINE, argv[6], strlen(argv[6]) + 1);
 
-	table.payload_bytes = payload.bytes;
-	table.payload_lba = disk_append(payload.data, payload.bytes);
 	next_lba = 0;
 	disk_append(&table, sizeof(table));
 	/* The emulated disk has whole cylinders. */

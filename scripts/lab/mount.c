@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * PID 1's furniture: file systems, the loopback device, limits, and the payload (what this run brings
- * besides the initramfs, which all runs share), read from the boot disk without a disk driver.
+ * PID 1's furniture: file systems, the loopback device, limits; and its way to small files.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,15 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "disk.h"
 #include "init.h"
 
 static const struct {
@@ -106,39 +102,4 @@ void mount_all(void)
 		fail("sethostname: %s", strerror(errno));
 	setrlimit(RLIMIT_NOFILE, &files);
 	loopback_up();
-}
-
-void mount_payload(void)
-{
-	static struct disk_table table;
-	unsigned int sectors;
-	int fd, status;
-	void *data;
-	pid_t pid;
-
-	if (ata_read(&table, 0, 1) || table.magic != DISK_MAGIC)
-		fail("the boot disk cannot be read");
-	sectors = (table.payload_bytes + SECTOR_BYTES - 1) / SECTOR_BYTES;
-	fd = memfd_create("payload", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, (off_t)sectors * SECTOR_BYTES))
-		fail("payload: %s", strerror(errno));
-	data = mmap(NULL, (size_t)sectors * SECTOR_BYTES, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_POPULATE, fd, 0);
-	if (data == MAP_FAILED)
-		fail("payload: %s", strerror(errno));
-	if (ata_read(data, table.payload_lba, sectors))
-		fail("payload: disk read error");
-	munmap(data, (size_t)sectors * SECTOR_BYTES);
-
-	pid = fork();
-	if (!pid) {
-		wire_drop();
-		if (chdir("/") || dup2(fd, 0) < 0)
-			_exit(126);
-		execl("/bin/busybox", "cpio", "-idumH", "newc", "--quiet", NULL);
-		_exit(127);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
-		fail("the payload cannot be unpacked: too little memory?");
-	close(fd);
 }

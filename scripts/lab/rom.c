@@ -6,11 +6,24 @@
  */
 #include "disk.h"
 #include "frame.h"
+#include "port.h"
 
 #define BOOT_E820_COUNT	0x1e8	/* in struct boot_params: "The Linux/x86 Boot Protocol" */
 #define BOOT_E820_TABLE	0x2d0
 #define E820_BYTES	20
 #define E820_MAX	128
+
+#define ATA_DATA	0x1f0
+#define ATA_COUNT	0x1f2
+#define ATA_LBA		0x1f3
+#define ATA_DEVICE	0x1f6
+#define ATA_COMMAND	0x1f7
+#define ATA_STATUS	0x1f7
+#define ATA_READ_EXT	0x24
+#define ATA_BUSY	0x80
+#define ATA_DRQ		0x08
+#define ATA_ERR		0x01
+#define ATA_MAX_SECTORS	0x8000U
 
 static void frame(unsigned char type, const void *data, unsigned int bytes)
 {
@@ -40,6 +53,46 @@ static void __attribute__((noreturn)) fail(const char *why)
 		out8(POWEROFF_PORT, word[i]);
 	for (;;)
 		asm volatile("cli; hlt");
+}
+
+static int ata_wait(void)
+{
+	unsigned char status;
+
+	do
+		status = in8(ATA_STATUS);
+	while (status & ATA_BUSY);
+	return (status & (ATA_DRQ | ATA_ERR)) == ATA_DRQ ? 0 : -1;
+}
+
+static int ata_read(void *to, unsigned int lba, unsigned int sectors)
+{
+	int i;
+
+	while (sectors) {
+		unsigned int count = sectors < ATA_MAX_SECTORS ? sectors : ATA_MAX_SECTORS;
+		unsigned int n;
+
+		out8(ATA_DEVICE, 0x40);
+		out8(ATA_COUNT, count >> 8);
+		for (i = 0; i < 3; i++)
+			out8(ATA_LBA + i, i ? 0 : lba >> 24);
+		out8(ATA_COUNT, count);
+		for (i = 0; i < 3; i++)
+			out8(ATA_LBA + i, lba >> (8 * i));
+		out8(ATA_COMMAND, ATA_READ_EXT);
+		for (n = 0; n < count; n++) {
+			unsigned long dwords = SECTOR_BYTES / 4;
+
+			if (ata_wait())
+				return -1;
+			asm volatile("rep insl" : "+D"(to), "+c"(dwords) : "d"(ATA_DATA)
+				     : "memory");
+		}
+		lba += count;
+		sectors -= count;
+	}
+	return 0;
 }
 
 /* The boot protocol wants the kernel, boot_params and command line mapped: the first 4 GiB are. */

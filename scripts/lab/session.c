@@ -17,8 +17,8 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "disk.h"
 #include "init.h"
+#include "port.h"
 
 #define COM2_DATA	0x2f8
 #define COM2_DIVISOR	0x2f8

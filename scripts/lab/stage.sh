@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0
-# Functions that put things into the payload (a directory that becomes the lab's root); sourced by
+# Functions that put things into the stage (a directory that is added to the lab's root); sourced by
 # run. They only read outside of that directory.
 
 is_elf() {

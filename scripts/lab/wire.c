@@ -9,8 +9,8 @@
 #include <sys/io.h>
 #include <unistd.h>
 
-#include "disk.h"
 #include "init.h"
+#include "port.h"
 
 void wire_open(void)
 {
