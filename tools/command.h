@@ -7,6 +7,8 @@
 
 #define VITRINE_VERSION "0.1"
 
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+
 /* Exit codes, documented in vitrine(1) and vitrine-run(1). 128 + n: ended by signal n. */
 enum exit_code {
 	EXIT_OK = 0,			/* the guest powered off, or the command did its work */
@@ -35,7 +37,7 @@ int command_run(int argc, char **argv);
 __attribute__((format(printf, 1, 2)))
 void complain(const char *format, ...);
 
-/* Flushes stdout and says so if that failed (a full disk, a closed pipe); returns the exit code. */
+/* Flushes stdout and tells if that failed (full disk, closed pipe); returns the exit code. */
 int finish_output(int code);
 
 #endif /* VITRINE_COMMAND_H */

@@ -217,7 +217,7 @@ static struct json_object *gather(const char *path)
 	return root;
 }
 
-static void usage(FILE *to)
+static void print_usage(FILE *to)
 {
 	fputs("usage: vitrine info [--json] [--device PATH]\n\n"
 	      "Tells what this machine offers a hypervisor, what stands in the way, and what to do.\n\n"
@@ -249,7 +249,7 @@ int command_info(int argc, char **argv)
 			path = optarg;
 			break;
 		case 'h':
-			usage(stdout);
+			print_usage(stdout);
 			return finish_output(EXIT_OK);
 		default:
 			return EXIT_USAGE;

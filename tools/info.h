@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "../uapi/vitrine.h"
+#include "command.h"
 
 enum info_state {
 	INFO_PLAIN,	/* a fact, neither good nor bad */

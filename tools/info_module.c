@@ -20,6 +20,7 @@
 
 #define MODULE_DIR	"/sys/module/vitrine"
 #define LOAD_ADVICE	"load it: sudo modprobe vitrine"
+#define GROUP_ADVICE	"join its group: sudo adduser $USER vitrine, then log in anew"
 #define INSTALL_ADVICE	"install it: make install (as root), then sudo modprobe vitrine"
 
 static bool is_installed(void)
@@ -34,7 +35,7 @@ static bool is_installed(void)
 
 	if (uname(&kernel))
 		return false;
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		snprintf(path, sizeof(path), "/lib/modules/%s/%s", kernel.release, places[i]);
 		if (!access(path, F_OK))
 			return true;
@@ -111,8 +112,7 @@ int info_device(struct json_object *root, const char *path)
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
 		info_add(root, "device", "usable", INFO_BAD,
-			 errno == EACCES ? "join its group: sudo adduser $USER vitrine, then log in anew" :
-					   NULL, "no: %s", strerror(errno));
+			 errno == EACCES ? GROUP_ADVICE : NULL, "no: %s", strerror(errno));
 		return -1;
 	}
 	version = ioctl(fd, KVM_GET_API_VERSION, 0);

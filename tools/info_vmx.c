@@ -136,7 +136,7 @@ static const struct capability {
 	{ EPT, 42, OPTIONAL, "All-context INVVPID" },
 };
 
-#define NR_CAPABILITIES (sizeof(capabilities) / sizeof(capabilities[0]))
+#define NR_CAPABILITIES ARRAY_SIZE(capabilities)
 
 /* Controls may be 1 if their bit in the MSR's upper half is; EPT's bits stand for themselves. */
 static uint64_t allowed(const struct info_vmx *vmx, enum word word)

@@ -46,7 +46,7 @@ int loop_signals(void)
 	unsigned int i;
 
 	sigemptyset(&set);
-	for (i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(handled); i++)
 		sigaddset(&set, handled[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	/* A closed pipe is seen as EPIPE where it is written to; the background by its error. */

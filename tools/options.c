@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "command.h"
 #include "options.h"
 
 #define MEMORY_DEFAULT	(256ULL << 20)
@@ -63,7 +64,7 @@ static const struct {
 	{ "help", NULL, 'h', "this text" },
 };
 
-#define NR_OPTIONS (sizeof(table) / sizeof(table[0]))
+#define NR_OPTIONS ARRAY_SIZE(table)
 
 void run_options_usage(FILE *to)
 {
@@ -72,7 +73,8 @@ void run_options_usage(FILE *to)
 
 	fputs("usage: vitrine run --kernel FILE [--initrd FILE] [--append TEXT] [OPTIONS]\n"
 	      "       vitrine run --flat FILE[@ADDR] [--mode MODE] [OPTIONS]\n\n"
-	      "Runs a guest with its serial port on this terminal; Ctrl-A h lists the keys.\n\n", to);
+	      "Runs a guest with its serial port on this terminal; Ctrl-A h lists the keys.\n\n",
+	      to);
 	for (i = 0; i < NR_OPTIONS; i++) {
 		snprintf(letter, sizeof(letter), table[i].value < 256 ? "-%c, " : "    ",
 			 table[i].value);
@@ -80,9 +82,9 @@ void run_options_usage(FILE *to)
 			 table[i].argument ? " " : "", table[i].argument ? table[i].argument : "");
 		fprintf(to, "  %-26s %s\n", left, table[i].help);
 	}
-	fputs("\nExit code: 0 power-off, 3 reset, 4 triple fault, 5 entry failure, 6 internal error,\n"
-	      "7 --strict, 124 time-out, 128+n signal; 1 and 2 are errors here. See vitrine-run(1).\n",
-	      to);
+	fputs("\nExit code: 0 power-off, 3 reset, 4 triple fault, 5 entry failure,\n"
+	      "6 internal error, 7 --strict, 124 time-out, 128+n signal;\n"
+	      "1 and 2 are errors here. See vitrine-run(1).\n", to);
 }
 
 __attribute__((format(printf, 2, 3)))
@@ -97,12 +99,15 @@ static int refuse(struct vitrine_error *err, const char *format, ...)
 	return -EINVAL;
 }
 
+/* A bare number means MiB here, as it does for other monitors' users. */
 static int parse_memory(const char *text, uint64_t *bytes, struct vitrine_error *err)
 {
 	int ret = vitrine_parse_size(text, bytes, err);
 
 	if (ret)
 		return ret;
+	if (!text[strspn(text, "0123456789")])
+		*bytes = *bytes > MEMORY_MAX >> 20 ? UINT64_MAX : *bytes << 20;
 	if (*bytes < MEMORY_MIN || *bytes > MEMORY_MAX)
 		return refuse(err, "--memory %s: 1M to 64T are possible", text);
 	if (*bytes % PAGE_BYTES)

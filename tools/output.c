@@ -54,9 +54,9 @@ static int write_all(struct output *output, const uint8_t *bytes, size_t count)
 			continue;
 		}
 		if (errno != EINTR && errno != EAGAIN)
-			return errno;
+			return -errno;
 		if (is_closing(output))
-			return EINTR;
+			return -EINTR;
 		if (errno == EAGAIN)
 			poll(&writable, 1, WRITE_RETRY_MS);
 	}
@@ -80,7 +80,7 @@ static void flush_locked(struct output *output)
 		return;
 	error = write_all(output, bytes, count);
 	if (error) {
-		output->error = error;
+		output->error = -error;
 		output->wake(output->wake_data);
 	}
 }

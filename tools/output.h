@@ -28,7 +28,7 @@ struct output {
 	int error;			/* errno of the first failed write */
 	bool closing;			/* the run ends: do not wait for a slow reader */
 	bool armed;			/* somebody will flush soon */
-	void (*wake)(void *data);	/* called when bytes wait and nobody is armed, or on error */
+	void (*wake)(void *data);	/* bytes wait and nobody is armed, or an error */
 	void *wake_data;
 	const char *until;		/* a text to look for; NULL for none */
 	size_t until_matched;

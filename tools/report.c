@@ -45,7 +45,7 @@ static const char *reason_name(unsigned int reason, char *buffer, size_t size)
 	} names[] = { VMX_EXIT_REASONS };
 	unsigned int i;
 
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(names); i++)
 		if (names[i].reason == reason)
 			return names[i].name;
 	snprintf(buffer, size, "REASON_%u", reason);
@@ -159,7 +159,8 @@ static void print_exits(const struct totals *totals)
 
 	if (!totals->kernel_counters) {
 		print_user_exits(totals);
-		fputs("exits handled in the kernel: this device does not count them for us\n", stderr);
+		fputs("exits handled in the kernel: this device does not count them for us\n",
+		      stderr);
 		return;
 	}
 	used = sort_rows((const uint64_t *)totals->kernel.exit_count, VITRINE_STATS_NR_REASONS,
@@ -260,6 +261,7 @@ static struct json_object *json_counters(const struct totals *totals)
 static struct json_object *json_exits(const struct totals *totals)
 {
 	struct json_object *array = json_object_new_array(), *entry;
+	const char *name;
 	char buffer[24];
 	unsigned int i;
 
@@ -268,8 +270,8 @@ static struct json_object *json_exits(const struct totals *totals)
 			continue;
 		entry = json_object_new_object();
 		add_u64(entry, "reason", i);
-		json_object_object_add(entry, "name", json_object_new_string(
-					       reason_name(i, buffer, sizeof(buffer))));
+		name = reason_name(i, buffer, sizeof(buffer));
+		json_object_object_add(entry, "name", json_object_new_string(name));
 		add_u64(entry, "count", totals->kernel.exit_count[i]);
 		add_u64(entry, "ticks", totals->kernel.exit_ticks[i]);
 		json_object_array_add(array, entry);
@@ -317,6 +319,7 @@ int report_json(struct machine *machine, const struct report_context *context, c
 	struct json_object *root = build(machine, context);
 	bool to_stdout = !strcmp(path, "-");
 	FILE *file = to_stdout ? stdout : fopen(path, "we");
+	const char *text;
 	int ret = 0;
 
 	if (!file) {
@@ -325,9 +328,9 @@ int report_json(struct machine *machine, const struct report_context *context, c
 		return ret;
 	}
 	errno = 0;
-	if (fprintf(file, "%s\n", json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY |
-						JSON_C_TO_STRING_NOSLASHESCAPE)) < 0 ||
-	    fflush(file))
+	text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY |
+					      JSON_C_TO_STRING_NOSLASHESCAPE);
+	if (fprintf(file, "%s\n", text) < 0 || fflush(file))
 		ret = errno ? -errno : -EIO;
 	if (!to_stdout && fclose(file) && !ret)
 		ret = -errno;

@@ -9,26 +9,26 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "terminal.h"
 
 static struct {
 	int fd;
 	struct termios found;
-	volatile sig_atomic_t raw;
+	int raw;	/* by __atomic_*: read in signal handlers */
 	bool hooked;
 } terminal;
 
 void terminal_restore(void)
 {
-	if (!terminal.raw)
+	if (!__atomic_exchange_n(&terminal.raw, 0, __ATOMIC_ACQ_REL))
 		return;
 	tcsetattr(terminal.fd, TCSANOW, &terminal.found);
-	terminal.raw = 0;
 }
 
 bool terminal_is_raw(void)
 {
-	return terminal.raw;
+	return __atomic_load_n(&terminal.raw, __ATOMIC_ACQUIRE);
 }
 
 static void on_fatal_signal(int signo)
@@ -48,7 +48,7 @@ static void hook(void)
 		return;
 	terminal.hooked = true;
 	atexit(terminal_restore);
-	for (i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+	for (i = 0; i < ARRAY_SIZE(fatal); i++)
 		sigaction(fatal[i], &action, NULL);
 }
 
@@ -56,7 +56,7 @@ bool terminal_raw(int fd)
 {
 	struct termios raw;
 
-	if (terminal.raw || !isatty(fd))
+	if (terminal_is_raw() || !isatty(fd))
 		return true;
 	if (tcgetpgrp(fd) != getpgrp())
 		return false;
@@ -64,7 +64,8 @@ bool terminal_raw(int fd)
 		return true;
 	hook();
 	raw = terminal.found;
-	raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+	raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL |
+				   IXON);
 	raw.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | ISIG | IEXTEN);
 	raw.c_cflag &= ~(tcflag_t)(CSIZE | PARENB);
 	raw.c_cflag |= CS8;
@@ -72,8 +73,8 @@ bool terminal_raw(int fd)
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
 	terminal.fd = fd;
-	terminal.raw = 1;
+	__atomic_store_n(&terminal.raw, 1, __ATOMIC_RELEASE);
 	if (tcsetattr(fd, TCSANOW, &raw))
-		terminal.raw = 0;
+		__atomic_store_n(&terminal.raw, 0, __ATOMIC_RELEASE);
 	return true;
 }

@@ -14,11 +14,11 @@ static int command_help(int argc, char **argv);
 
 static const struct command commands[] = {
 	{ "run", command_run, "run a guest: a kernel with its initrd, or raw code" },
-	{ "info", command_info, "what this machine offers a hypervisor, and what stands in the way" },
+	{ "info", command_info, "what this machine offers, and what stands in the way" },
 	{ "help", command_help, "this text, or a subcommand's options" },
 };
 
-#define NR_COMMANDS (sizeof(commands) / sizeof(commands[0]))
+#define NR_COMMANDS ARRAY_SIZE(commands)
 
 void complain(const char *format, ...)
 {
@@ -43,14 +43,14 @@ int finish_output(int code)
 	return code;
 }
 
-static void usage(FILE *to)
+static void print_usage(FILE *to)
 {
 	unsigned int i;
 
 	fputs("usage: vitrine COMMAND [OPTIONS]\n\ncommands:\n", to);
 	for (i = 0; i < NR_COMMANDS; i++)
 		fprintf(to, "  %-8s %s\n", commands[i].name, commands[i].help);
-	fputs("\n'vitrine COMMAND --help' lists a command's options; vitrine(1) has the rest.\n", to);
+	fputs("\n'vitrine COMMAND --help' lists a command's options; see vitrine(1).\n", to);
 }
 
 static const struct command *find(const char *name)
@@ -65,26 +65,24 @@ static const struct command *find(const char *name)
 
 static int command_help(int argc, char **argv)
 {
-	static char help_option[] = "--help";
 	const struct command *command;
-	char *help_argv[] = { NULL, help_option, NULL };
+	char option[] = "--help";
 
 	if (argc < 2 || argv[1][0] == '-') {
-		usage(stdout);
+		print_usage(stdout);
 		return finish_output(EXIT_OK);
 	}
 	command = find(argv[1]);
 	if (!command) {
 		complain("no command '%s'", argv[1]);
-		usage(stderr);
+		print_usage(stderr);
 		return EXIT_USAGE;
 	}
 	if (command->fn == command_help) {
-		usage(stdout);
+		print_usage(stdout);
 		return finish_output(EXIT_OK);
 	}
-	help_argv[0] = argv[1];
-	return command->fn(2, help_argv);
+	return command->fn(2, (char *[]) { argv[1], option, NULL });
 }
 
 int main(int argc, char **argv)
@@ -92,11 +90,11 @@ int main(int argc, char **argv)
 	const struct command *command;
 
 	if (argc < 2) {
-		usage(stderr);
+		print_usage(stderr);
 		return EXIT_USAGE;
 	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
-		usage(stdout);
+		print_usage(stdout);
 		return finish_output(EXIT_OK);
 	}
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V")) {

@@ -7,7 +7,6 @@
  * Interrupt routing is the KVM ABI's default: ISA interrupt n is I/O APIC pin n, the PIT's
  * included, so that the only override is the SCI's (level, as ACPI wants it).
  */
-#include <errno.h>
 #include <string.h>
 
 #include "internal.h"
@@ -336,20 +335,4 @@ size_t vitrine_acpi_build(uint8_t *area, size_t size, uint32_t gpa, unsigned int
 	if (!builder.overflow)
 		put_roots(&builder, fadt, madt);
 	return builder.overflow ? 0 : builder.at;
-}
-
-int vitrine_load_acpi(struct vitrine_vm *vm, unsigned int nr_cpus, uint64_t *rsdp,
-		      struct vitrine_error *err)
-{
-	uint8_t *area = vitrine_vm_ptr(vm, ACPI_GPA, ACPI_MAX);
-
-	if (!area)
-		return vitrine_fail(err, EFAULT, "no memory at 0x%llx for ACPI tables", ACPI_GPA);
-	if (!nr_cpus || nr_cpus > VM_CPUS_MAX)
-		return vitrine_fail(err, EINVAL, "%u CPUs: 1 to %d are possible", nr_cpus,
-				    VM_CPUS_MAX);
-	if (!vitrine_acpi_build(area, ACPI_MAX, ACPI_GPA, nr_cpus))
-		return vitrine_fail(err, E2BIG, "ACPI tables for %u CPUs do not fit", nr_cpus);
-	*rsdp = ACPI_GPA;
-	return 0;
 }

@@ -21,6 +21,7 @@
 #define TOPOLOGY_CORE		2
 /* The local APIC timer counts at 1 GHz under the KVM ABI; Linux takes that for the crystal. */
 #define CRYSTAL_KHZ		1000000U
+#define CRYSTAL_SLACK_KHZ	1000U
 
 static int supported(struct vitrine *dev, struct kvm_cpuid2 **result, struct vitrine_error *err)
 {
@@ -85,12 +86,13 @@ static struct kvm_cpuid_entry2 *find_or_add(struct kvm_cpuid2 *cpuid, unsigned i
 }
 
 /*
- * The best numerator / denominator for TSC over crystal by continued fractions. Linux computes
- * crystal_khz * numerator in 32 bits, which bounds the numerator.
+ * A good numerator / denominator for TSC over crystal by continued fractions. Linux computes
+ * crystal_khz * numerator in 32 bits, which bounds the numerator; what the ratio misses, the
+ * crystal's frequency takes up, so that the TSC's comes out right.
  */
 static void tsc_ratio(uint32_t tsc_khz, uint32_t *numerator, uint32_t *denominator)
 {
-	uint64_t limit = UINT32_MAX / CRYSTAL_KHZ;
+	uint64_t limit = UINT32_MAX / (CRYSTAL_KHZ + CRYSTAL_SLACK_KHZ);
 	uint64_t p0 = 0, q0 = 1, p1 = 1, q1 = 0, a = tsc_khz, b = CRYSTAL_KHZ;
 
 	while (b) {
@@ -114,6 +116,7 @@ static void patch_tsc(struct kvm_cpuid2 *cpuid, unsigned int max_entries, uint32
 {
 	struct kvm_cpuid_entry2 *base = find(cpuid, 0, 0);
 	struct kvm_cpuid_entry2 *tsc, *frequency;
+	uint64_t crystal_khz;
 
 	if (!base || !tsc_khz)
 		return;
@@ -127,7 +130,8 @@ static void patch_tsc(struct kvm_cpuid2 *cpuid, unsigned int max_entries, uint32
 		tsc->ebx = 0;
 		return;
 	}
-	tsc->ecx = CRYSTAL_KHZ * 1000U;
+	crystal_khz = ((uint64_t)tsc_khz * tsc->eax + tsc->ebx / 2) / tsc->ebx;
+	tsc->ecx = (uint32_t)crystal_khz * 1000;
 	tsc->edx = 0;
 	frequency->eax = tsc_khz / 1000;
 	frequency->ebx = tsc_khz / 1000;

@@ -96,7 +96,7 @@ static int refuse(const uint8_t *bytes, size_t size, struct vitrine_error *err)
 		{ 0x38, "ARM\x64", 4, "is a kernel for arm64" },
 		{ 0x38, "RSC\x05", 4, "is a kernel for riscv" },
 		{ 0, "\x1f\x8b", 2, "is gzip-compressed: unpack it first" },
-		{ 0, "\xfd" "7zXZ", 5, "is xz-compressed: unpack it first" },
+		{ 0, "\xfd\x37zXZ", 5, "is xz-compressed: unpack it first" },
 		{ 0, "\x28\xb5\x2f\xfd", 4, "is zstd-compressed: unpack it first" },
 		{ 0, "\x02\x21\x4c\x18", 4, "is lz4-compressed: unpack it first" },
 		{ 0, "070701", 6, "is a cpio archive (an initrd?), not a kernel" },

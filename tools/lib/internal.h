@@ -14,7 +14,9 @@
 #define MIB (1ULL << 20)
 #define GIB (1ULL << 30)
 
+#ifndef ARRAY_SIZE
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#endif
 
 /* The guest's address map. Boot structures stay clear of a boot sector at 0x7c00. */
 #define BOOT_AREA_START		0x10000ULL

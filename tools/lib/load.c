@@ -262,6 +262,22 @@ int vitrine_load_kernel(struct vitrine_vm *vm, const struct vitrine_image *image
 	return 0;
 }
 
+int vitrine_load_acpi(struct vitrine_vm *vm, unsigned int nr_cpus, uint64_t *rsdp,
+		      struct vitrine_error *err)
+{
+	uint8_t *area = vitrine_vm_ptr(vm, ACPI_GPA, ACPI_MAX);
+
+	if (!area)
+		return vitrine_fail(err, EFAULT, "no memory at 0x%llx for ACPI tables", ACPI_GPA);
+	if (!nr_cpus || nr_cpus > VM_CPUS_MAX)
+		return vitrine_fail(err, EINVAL, "%u CPUs: 1 to %d are possible", nr_cpus,
+				    VM_CPUS_MAX);
+	if (!vitrine_acpi_build(area, ACPI_MAX, ACPI_GPA, nr_cpus))
+		return vitrine_fail(err, E2BIG, "ACPI tables for %u CPUs do not fit", nr_cpus);
+	*rsdp = ACPI_GPA;
+	return 0;
+}
+
 static int check_flat(struct vitrine_vm *vm, uint64_t gpa, uint64_t size,
 		      enum vitrine_mode mode, struct vitrine_error *err)
 {
