@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The guest's time-stamp counter. A vCPU has a frequency, a multiplier that makes it from the host's, and an offset;
+ * hardware gets both through backend->set_tsc. Nothing else in the module computes with them.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/errno.h>
+#include <linux/ktime.h>
+#include <linux/kvm.h>
+#include <linux/math64.h>
+#include <linux/printk.h>
+#include <asm/tsc.h>
+
+#include "ioctl.h"
+#include "regs.h"
+#include "tsc.h"
+#include "vm.h"
+
+/* Deviation that is within what crystals and their calibration differ by: no need to scale. */
+#define TOLERANCE_PPM	250
+#define MAX_KHZ		100000000ULL
+#define MAX_ELAPSED_NS	(365ULL * 86400 * NSEC_PER_SEC)
+
+bool vitrine_tsc_scaling_supported __read_mostly;
+
+static u64 scale(const struct vitrine_vcpu *vcpu, u64 host_tsc)
+{
+	if (likely(vcpu->tsc_multiplier == BIT_ULL(VITRINE_TSC_RATIO_BITS)))
+		return host_tsc;
+	return mul_u64_u64_shr(host_tsc, vcpu->tsc_multiplier, VITRINE_TSC_RATIO_BITS);
+}
+
+u64 vitrine_vcpu_guest_tsc(struct vitrine_vcpu *vcpu, u64 host_tsc)
+{
+	return scale(vcpu, host_tsc) + vcpu->tsc_offset;
+}
+
+static void set_offset(struct vitrine_vcpu *vcpu, u64 offset)
+{
+	vcpu->tsc_offset = offset;
+	vitrine_backend->set_tsc(vcpu);
+	if (vcpu->lapic)
+		vitrine_lapic_tsc_changed(vcpu);
+}
+
+/*
+ * VMMs start and restore vCPUs one after the other, each with a write that means the same moment. A write of zero, or
+ * of a value within a second of where the last one's counter is by now, therefore joins that one's offset.
+ */
+static void write_by_vmm(struct vitrine_vcpu *vcpu, u64 value)
+{
+	struct vitrine_tsc_sync *sync = &vcpu->vm->tsc_sync;
+	u64 now_ns = ktime_get_boottime_ns();
+	u64 second = vcpu->tsc_khz * 1000;
+	u64 offset = value - scale(vcpu, rdtsc());
+	u64 expected, elapsed_ns;
+
+	mutex_lock(&vcpu->vm->lock);
+	if (sync->khz == vcpu->tsc_khz) {
+		elapsed_ns = min_t(u64, now_ns - sync->when_ns, MAX_ELAPSED_NS);
+		expected = sync->value + mul_u64_u64_div_u64(elapsed_ns, vcpu->tsc_khz, NSEC_PER_MSEC);
+		if (!value || (value < expected + second && value + second > expected))
+			offset = sync->offset;
+	}
+	sync->khz = vcpu->tsc_khz;
+	sync->value = value;
+	sync->when_ns = now_ns;
+	sync->offset = offset;
+	mutex_unlock(&vcpu->vm->lock);
+	set_offset(vcpu, offset);
+}
+
+void vitrine_tsc_write(struct vitrine_vcpu *vcpu, u64 value, bool host)
+{
+	u64 change;
+
+	if (host) {
+		write_by_vmm(vcpu, value);
+		return;
+	}
+	/* "Adjusting the Time-Stamp Counter": a write of one shows in the other. */
+	change = value - vitrine_vcpu_guest_tsc(vcpu, rdtsc());
+	vcpu->msrs.tsc_adjust += change;
+	set_offset(vcpu, vcpu->tsc_offset + change);
+}
+
+void vitrine_tsc_write_adjust(struct vitrine_vcpu *vcpu, u64 value, bool host)
+{
+	u64 change = value - vcpu->msrs.tsc_adjust;
+
+	vcpu->msrs.tsc_adjust = value;
+	/* A VMM that restores writes IA32_TSC as well, with this already in it. */
+	if (!host)
+		set_offset(vcpu, vcpu->tsc_offset + change);
+}
+
+/* What makes @khz out of the host's frequency, or 0 where that cannot be. */
+static u64 multiplier_for(u64 khz)
+{
+	u64 tolerance = div_u64((u64)tsc_khz * TOLERANCE_PPM, 1000000);
+
+	if (khz >= tsc_khz - tolerance && khz <= tsc_khz + tolerance)
+		return BIT_ULL(VITRINE_TSC_RATIO_BITS);
+	/* The bound keeps every product with this frequency within what is divided below. */
+	if (!vitrine_tsc_scaling_supported || khz > MAX_KHZ || khz >> 16 >= tsc_khz)
+		return 0;
+	return mul_u64_u64_div_u64(khz, BIT_ULL(VITRINE_TSC_RATIO_BITS), tsc_khz);
+}
+
+void vitrine_tsc_init_vcpu(struct vitrine_vcpu *vcpu)
+{
+	u64 khz = READ_ONCE(vcpu->vm->default_tsc_khz);
+
+	vcpu->tsc_khz = khz ? khz : tsc_khz;
+	vcpu->tsc_multiplier = multiplier_for(vcpu->tsc_khz);
+	write_by_vmm(vcpu, 0);
+}
+
+/* The frequency by the VMM's number; 0 asks for the host's. */
+static long check_khz(unsigned long value, u64 *khz)
+{
+	*khz = value ? value : tsc_khz;
+	if (multiplier_for(*khz))
+		return 0;
+	pr_debug_ratelimited("KVM_SET_TSC_KHZ: the value is %lu, must be %u within %u ppm or what the CPU can scale to\n",
+			     value, tsc_khz, TOLERANCE_PPM);
+	return -EINVAL;
+}
+
+static long tsc_ioctl_vm_get(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_vm *vm = obj;
+
+	return vm->default_tsc_khz ? vm->default_tsc_khz : tsc_khz;
+}
+
+static long tsc_ioctl_vm_set(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_vm *vm = obj;
+	u64 khz;
+	long ret = check_khz(arg->value, &khz);
+
+	if (!ret)
+		WRITE_ONCE(vm->default_tsc_khz, khz);
+	return ret;
+}
+
+static long tsc_ioctl_vcpu_get(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_vcpu *vcpu = obj;
+
+	return vcpu->tsc_khz;
+}
+
+static long tsc_ioctl_vcpu_set(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_vcpu *vcpu = obj;
+	u64 khz, now;
+	long ret = check_khz(arg->value, &khz);
+
+	if (ret)
+		return ret;
+	/* The counter goes on from where it is. */
+	now = rdtsc();
+	vcpu->tsc_offset += scale(vcpu, now);
+	vcpu->tsc_khz = khz;
+	vcpu->tsc_multiplier = multiplier_for(khz);
+	set_offset(vcpu, vcpu->tsc_offset - scale(vcpu, now));
+	return 0;
+}
+
+const struct vitrine_ioctl vitrine_tsc_vm_ioctls[] = {
+	{ KVM_GET_TSC_KHZ, VITRINE_IOCTL_LOCK, tsc_ioctl_vm_get },
+	{ KVM_SET_TSC_KHZ, VITRINE_IOCTL_LOCK, tsc_ioctl_vm_set },
+	{}
+};
+
+const struct vitrine_ioctl vitrine_tsc_vcpu_ioctls[] = {
+	{ KVM_GET_TSC_KHZ, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_NO_LOAD, tsc_ioctl_vcpu_get },
+	{ KVM_SET_TSC_KHZ, VITRINE_IOCTL_LOCK, tsc_ioctl_vcpu_set },
+	{}
+};
