@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * In-kernel devices by port or guest-physical address. A bus is an immutable sorted array, replaced whole by
- * writers under vm->slots_lock and read under vm->srcu: a lookup takes no lock.
+ * In-kernel devices by port or guest-physical address. A bus is an immutable sorted array,
+ * replaced whole by writers under vm->slots_lock and read under vm->srcu: a lookup takes no lock.
  */
 #ifndef VITRINE_BUS_H
 #define VITRINE_BUS_H
@@ -24,7 +24,8 @@ struct vitrine_vm;
 struct vitrine_bus_ops {
 	int (*read)(struct vitrine_vcpu *vcpu, struct vitrine_bus_dev *dev, gpa_t addr, void *data,
 		    unsigned int len_bytes);
-	int (*write)(struct vitrine_vcpu *vcpu, struct vitrine_bus_dev *dev, gpa_t addr, const void *data,
+	int (*write)(struct vitrine_vcpu *vcpu, struct vitrine_bus_dev *dev, gpa_t addr,
+		     const void *data,
 		     unsigned int len_bytes);
 	void (*destroy)(struct vitrine_bus_dev *dev);
 };
@@ -42,7 +43,8 @@ void vitrine_bus_destroy(struct vitrine_vm *vm);
 int vitrine_bus_add(struct vitrine_vm *vm, unsigned int bus, struct vitrine_bus_dev *dev);
 int vitrine_bus_remove(struct vitrine_vm *vm, unsigned int bus, struct vitrine_bus_dev *dev);
 /* 0 if a device took it, -EOPNOTSUPP if none did. */
-int vitrine_bus_read(struct vitrine_vcpu *vcpu, unsigned int bus, gpa_t addr, void *data, unsigned int len_bytes);
+int vitrine_bus_read(struct vitrine_vcpu *vcpu, unsigned int bus, gpa_t addr, void *data,
+		     unsigned int len_bytes);
 int vitrine_bus_write(struct vitrine_vcpu *vcpu, unsigned int bus, gpa_t addr, const void *data,
 		      unsigned int len_bytes);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Interrupt controllers of one VM as the rest of the module sees them. What is in the chips is theirs.
+ * Interrupt controllers of one VM as the rest of the module sees them. What is in the chips is
+ * theirs.
  */
 #ifndef VITRINE_IRQ_H
 #define VITRINE_IRQ_H
@@ -21,42 +22,64 @@ struct vitrine_vm;
 
 enum vitrine_irqchip_mode {
 	VITRINE_IRQCHIP_NONE,		/* everything in userspace: KVM_INTERRUPT */
-	VITRINE_IRQCHIP_SPLIT,		/* local APICs here, PIC and I/O APIC in userspace (KVM_CAP_SPLIT_IRQCHIP) */
+	VITRINE_IRQCHIP_SPLIT,		/* local APICs here, PIC and I/O APIC in userspace */
 	VITRINE_IRQCHIP_KERNEL,		/* KVM_CREATE_IRQCHIP */
 };
 
 /* struct vitrine_irq - embedded in struct vitrine_vm */
 struct vitrine_irq {
-	struct mutex lock;
-	enum vitrine_irqchip_mode mode;			/* [m] set once, before the first vCPU */
-	struct vitrine_pic *pic;			/* [m] both 8259A, NULL unless KERNEL */
-	struct vitrine_ioapic *ioapic;			/* [m] */
-	struct vitrine_pit *pit;			/* [m] KVM_CREATE_PIT2 */
-	struct vitrine_routing __rcu *routing;		/* [q] GSI to pins and messages */
+	struct mutex lock;			/* routing */
+	enum vitrine_irqchip_mode mode;		/* [m] set once, before the first vCPU */
+	struct vitrine_pic *pic;		/* [m] both 8259A, NULL unless KERNEL */
+	struct vitrine_ioapic *ioapic;		/* [m] */
+	struct vitrine_pit *pit;		/* [m] KVM_CREATE_PIT2 */
+	struct vitrine_routing __rcu *routing;	/* [q] GSI to pins and messages */
+	u32 nr_split_pins;			/* [m] GSIs of pins of userspace's I/O APIC */
+	bool x2apic_format;			/* [m] KVM_X2APIC_API_USE_32BIT_IDS */
+	bool x2apic_no_broadcast_quirk;		/* [m] KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK */
 };
 
-/* VM side. init/destroy pair with the VM; destroy finds every device gone from the buses. */
+/*
+ * VM side. init/destroy pair with the VM; destroy finds every device gone from the buses, and all
+ * vCPUs there.
+ */
 void vitrine_irq_init(struct vitrine_vm *vm);
 void vitrine_irq_destroy(struct vitrine_vm *vm);
-/* A line by GSI through the routing table; @source tells apart who drives a shared line. < 0: no such GSI,
- * 0: ignored (masked or coalesced), > 0: delivered to that many vCPUs. Process or interrupt context.
+/* KVM_CAP_SPLIT_IRQCHIP with its argument; vm->lock is held. */
+int vitrine_irq_enable_split(struct vitrine_vm *vm, u32 nr_pins);
+/* KVM_CAP_X2APIC_API with its argument; vm->lock is held. */
+int vitrine_irq_enable_x2apic_api(struct vitrine_vm *vm, u64 flags);
+/*
+ * A line by GSI through the routing table; @source tells apart who drives a shared line. < 0:
+ * masked, or no such GSI; 0: coalesced with a request that still waits; > 0: delivered to that
+ * many vCPUs. Process or interrupt context.
  */
 int vitrine_irq_set_line(struct vitrine_vm *vm, u32 gsi, int level, unsigned int source);
 enum { VITRINE_IRQ_SOURCE_USER, VITRINE_IRQ_SOURCE_PIT, VITRINE_IRQ_SOURCE_RESAMPLE };
-extern const struct vitrine_ioctl vitrine_irq_vm_ioctls[];	/* CREATE_IRQCHIP, IRQ_LINE, GSI_ROUTING, PIT2, ... */
+/* CREATE_IRQCHIP, IRQ_LINE, SET_GSI_ROUTING, SIGNAL_MSI, PIT2, ... */
+extern const struct vitrine_ioctl vitrine_irq_vm_ioctls[];
 
 /* vCPU side. Every function is called with the vCPU's mutex held unless it says otherwise. */
 int vitrine_lapic_create(struct vitrine_vcpu *vcpu);		/* only where irq.mode != NONE */
 void vitrine_lapic_free(struct vitrine_vcpu *vcpu);
 void vitrine_lapic_reset(struct vitrine_vcpu *vcpu, bool init);
-/* Is there an interrupt that the local APIC (above PPR) or the PIC (through LINT0) would deliver now? Any context. */
+/*
+ * Is there an interrupt that the local APIC (above PPR) or the PIC (through LINT0) would deliver
+ * now? Any context.
+ */
 bool vitrine_irq_pending(struct vitrine_vcpu *vcpu);
-/* Acknowledge it and return its vector, or -1. Called right before injection, preemption may be on. */
+/*
+ * Acknowledge it and return its vector, or -1. Called right before injection, preemption may be
+ * on.
+ */
 int vitrine_irq_ack(struct vitrine_vcpu *vcpu);
 /* CR8 in both directions (TPR >> 4). */
 u64 vitrine_lapic_get_cr8(struct vitrine_vcpu *vcpu);
 void vitrine_lapic_set_cr8(struct vitrine_vcpu *vcpu, u64 cr8);
-/* IA32_APIC_BASE with its transition rules: 0 or -EINVAL (#GP). @host: from KVM_SET_MSRS or KVM_SET_SREGS. */
+/*
+ * IA32_APIC_BASE with its transition rules: 0 or -EINVAL (#GP). @host: from KVM_SET_MSRS or
+ * KVM_SET_SREGS.
+ */
 int vitrine_lapic_set_base(struct vitrine_vcpu *vcpu, u64 data, bool host);
 u64 vitrine_lapic_get_base(struct vitrine_vcpu *vcpu);
 /* x2APIC MSRs 0x800-0x8ff and IA32_TSC_DEADLINE: 0, or -EINVAL for #GP. */
@@ -67,8 +90,11 @@ void vitrine_lapic_set_tsc_deadline(struct vitrine_vcpu *vcpu, u64 deadline);
 /* INIT and SIPI that arrived: called from run.c on request APIC_EVENT; may change mp_state. */
 void vitrine_lapic_accept_events(struct vitrine_vcpu *vcpu);
 bool vitrine_lapic_has_events(struct vitrine_vcpu *vcpu);	/* any context */
+/* KVM_MP_STATE_SIPI_RECEIVED: the vCPU is in INIT_RECEIVED, and a SIPI waits. */
+void vitrine_lapic_set_sipi(struct vitrine_vcpu *vcpu);
 /* TSC of the guest changed its offset: armed deadline timers are re-armed. */
 void vitrine_lapic_tsc_changed(struct vitrine_vcpu *vcpu);
-extern const struct vitrine_ioctl vitrine_irq_vcpu_ioctls[];	/* GET/SET_LAPIC, INTERRUPT, TPR_ACCESS, ... */
+/* GET/SET_LAPIC, INTERRUPT, NMI */
+extern const struct vitrine_ioctl vitrine_irq_vcpu_ioctls[];
 
 #endif

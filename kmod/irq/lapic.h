@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* struct vitrine_lapic: one vCPU's local APIC, as the files of irq/ see it. Tags as in vm.h. */
+#ifndef VITRINE_IRQ_LAPIC_H
+#define VITRINE_IRQ_LAPIC_H
+
+#include <linux/hrtimer.h>
+#include <linux/kvm.h>
+#include <linux/kvm_types.h>
+#include <linux/types.h>
+#include <asm/apicdef.h>
+
+#include "vcpu.h"
+
+enum vitrine_lapic_mode {
+	VITRINE_LAPIC_DISABLED,
+	VITRINE_LAPIC_XAPIC,
+	VITRINE_LAPIC_X2APIC,
+};
+
+/* Bits of lapic->events. */
+enum { VITRINE_LAPIC_EVENT_INIT, VITRINE_LAPIC_EVENT_SIPI };
+
+/*
+ * struct vitrine_lapic_timer - armed by the vCPU only, and only after hrtimer_cancel(): the
+ * callback finds these members still, and alone writes them while it runs
+ */
+struct vitrine_lapic_timer {
+	struct hrtimer hrtimer;
+	u32 mode;		/* APIC_LVT_TIMER_* of the LVT entry */
+	u32 divisor;
+	u64 tsc_deadline;	/* guest TSC; 0 when disarmed or over */
+	u64 host_deadline;	/* the same moment in host TSC */
+	ktime_t start;		/* one-shot and periodic: when the count began, */
+	u64 length_ns;		/* and how long it lasts; 0 when stopped */
+};
+
+struct vitrine_lapic {
+	struct vitrine_vcpu *vcpu;	/* [I] */
+	u8 *regs;			/* [v] a page in architectural layout; IRR and TMR: [a] */
+	gpa_t mmio_base;		/* [v] the page in xAPIC mode, else VITRINE_LAPIC_NO_MMIO */
+	enum vitrine_lapic_mode mode;	/* [a] written [v] */
+	bool enabled;			/* [a] by IA32_APIC_BASE and by SVR; written [v] */
+	bool irr_pending;		/* [a] false: IRR is empty */
+	int isr_top;			/* [v] highest vector in service, or -1 */
+	int extint;			/* [v] split irqchip: the PIC's vector, or -1 */
+	atomic_t errors;		/* [a] APIC_ESR_* since the last write to ESR */
+	unsigned long events;		/* [a] */
+	u8 sipi_vector;			/* [a] valid once the SIPI bit is set */
+	struct vitrine_lapic_timer timer;
+};
+
+#define VITRINE_LAPIC_NO_MMIO	(~(gpa_t)0)
+
+/* A message on the (virtual) bus between interrupt sources and local APICs. */
+struct vitrine_apic_msg {
+	u32 dest;
+	u16 delivery_mode;	/* APIC_DM_* */
+	u8 vector;
+	bool logical;
+	bool level_triggered;
+	bool assert;
+	bool lowest;		/* redirection hint: one of the destinations only */
+	u32 shorthand;		/* APIC_DEST_SELF, _ALLINC, _ALLBUT or 0 */
+};
+
+static inline u32 vitrine_lapic_get(const struct vitrine_lapic *lapic, u32 offset)
+{
+	return READ_ONCE(*(u32 *)(lapic->regs + offset));
+}
+
+static inline void vitrine_lapic_put(struct vitrine_lapic *lapic, u32 offset, u32 value)
+{
+	WRITE_ONCE(*(u32 *)(lapic->regs + offset), value);
+}
+
+/* Does @gpa belong to this vCPU's own APIC page? */
+static inline bool vitrine_lapic_owns(struct vitrine_vcpu *vcpu, gpa_t gpa)
+{
+	return vcpu->lapic && (gpa & PAGE_MASK) == vcpu->lapic->mmio_base;
+}
+
+/* lapic.c: any context unless they say otherwise. */
+/*
+ * 1: the vector is now requested, 0: it already was, -1: the APIC takes no interrupts (or not
+ * this vector).
+ */
+int vitrine_lapic_accept(struct vitrine_lapic *lapic, u8 vector, bool level_triggered);
+int vitrine_lapic_accept_lvt(struct vitrine_lapic *lapic, u32 lvt);
+/* Would this APIC pass an interrupt of the PIC on to its CPU? */
+bool vitrine_lapic_takes_pic(const struct vitrine_lapic *lapic);
+/* Highest requested vector above the processor priority, or -1. */
+int vitrine_lapic_pending_vector(const struct vitrine_lapic *lapic);
+void vitrine_lapic_log_error(struct vitrine_lapic *lapic, u32 error);
+/* Those of the vCPU: its mutex is held. */
+void vitrine_lapic_begin_service(struct vitrine_lapic *lapic, u8 vector);
+void vitrine_lapic_end_service(struct vitrine_lapic *lapic);
+void vitrine_lapic_update_ppr(struct vitrine_lapic *lapic);
+/* After SVR, ISR or IRR were written as a whole. */
+void vitrine_lapic_refresh(struct vitrine_lapic *lapic);
+
+/* lapic_access.c: the vCPU's mutex is held. */
+int vitrine_lapic_mmio_read(struct vitrine_vcpu *vcpu, gpa_t gpa, void *data,
+			    unsigned int len_bytes);
+int vitrine_lapic_mmio_write(struct vitrine_vcpu *vcpu, gpa_t gpa, const void *data,
+			     unsigned int len_bytes);
+
+/* lapic_timer.c: the vCPU's mutex is held. */
+void vitrine_lapic_timer_init(struct vitrine_lapic *lapic);
+void vitrine_lapic_timer_stop(struct vitrine_lapic *lapic);
+/* From the initial count, or from @count of it. */
+void vitrine_lapic_timer_start(struct vitrine_lapic *lapic, u32 count);
+/* LVT timer entry, or divide configuration register, were written. */
+void vitrine_lapic_timer_update_lvt(struct vitrine_lapic *lapic);
+void vitrine_lapic_timer_update_divisor(struct vitrine_lapic *lapic);
+u32 vitrine_lapic_timer_count(struct vitrine_lapic *lapic);
+/* All of the above after the registers were written as a whole; @count is the current count. */
+void vitrine_lapic_timer_restore(struct vitrine_lapic *lapic, u32 count);
+
+/* lapic_ipi.c: any context. */
+/* How many vCPUs newly took it; 0: coalesced or refused; -1: nobody is addressed. */
+int vitrine_lapic_send(struct vitrine_vm *vm, struct vitrine_lapic *source,
+		       const struct vitrine_apic_msg *msg);
+bool vitrine_lapic_matches(const struct vitrine_lapic *lapic, const struct vitrine_lapic *source,
+			   const struct vitrine_apic_msg *msg);
+/* Both with the vCPU's mutex held: an IPI as the ICR encodes it, and a write to ICR. */
+void vitrine_lapic_send_ipi(struct vitrine_lapic *lapic, u32 low, u32 high);
+void vitrine_lapic_write_icr(struct vitrine_lapic *lapic, u32 low, u32 high);
+
+#endif
