@@ -133,29 +133,30 @@ check_style()
 	return "$bad"
 }
 
-kernel_headers()
+# build_module KERNEL [MAKE-ARGUMENTS]: in a directory besides that of "make", as
+# other flags would rebuild everything each time.
+build_module()
 {
+	local kdir=$CACHE/kernel/$1/headers/build
+
 	scripts/kernel-get.sh "${1%-*}" "${1#*-}" image headers >&2
-	echo "$CACHE/kernel/$1/headers/build"
+	VITRINE_MODULE_OUT=build/check scripts/build-module.sh "$kdir" W=1 KCFLAGS=-Werror "${@:2}" 2>&1
 }
 
-# One directory for each kernel, besides that of "make", as W=1 would rebuild
-# everything each time.
 check_build()
 {
-	local kernel kdir bad=0 log
+	local kernel bad=0 log
 
 	log=$(mktemp)
 	for kernel in "${kernels[@]}"; do
-		kdir=$(kernel_headers "$kernel")
-		if ! VITRINE_MODULE_OUT=build/check scripts/build-module.sh "$kdir" W=1 KCFLAGS=-Werror >"$log" 2>&1; then
+		if ! build_module "$kernel" >"$log"; then
 			cat "$log"
 			bad=1
 			continue
 		fi
-		# Sparse looks at what it is given whether it is built or not.
-		# The kernel's own headers are full of warnings.
-		VITRINE_MODULE_OUT=build/check scripts/build-module.sh "$kdir" W=1 KCFLAGS=-Werror C=2 >"$log" 2>&1 || true
+		# C=2 looks at every file, built or not. The kernel's own headers
+		# are full of warnings.
+		build_module "$kernel" C=2 >"$log" || true
 		if grep -E '^[^ ]*/(kmod|uapi)/[^ ]*:[0-9]+:[0-9]+: (warning|error)' "$log"; then
 			bad=1
 		fi
@@ -167,18 +168,17 @@ check_build()
 
 check_symbols()
 {
-	local kernel kdir release ko bad=0
+	local kernel release ko bad=0
 
 	for kernel in "${kernels[@]}"; do
-		kdir=$(kernel_headers "$kernel")
+		build_module "$kernel" >/dev/null || { echo "$kernel: does not build"; bad=1; continue; }
 		release=$(<"$CACHE/kernel/$kernel/release")
 		ko=build/check/$release/vitrine.ko
-		[ -e "$ko" ] || VITRINE_MODULE_OUT=build/check scripts/build-module.sh "$kdir" >/dev/null
 		nm -u "$ko" | awk -v "kernel=$kernel" '
 			NR == FNR { split($0, field, "\t"); owner[field[2]] = field[3]; next }
 			!($2 in owner) { print kernel ": " $2 " is exported by nobody"; bad = 1; next }
 			owner[$2] != "vmlinux" { print kernel ": " $2 " is of " owner[$2] ", not vmlinux"; bad = 1 }
-			END { exit bad }' "$kdir/Module.symvers" - || bad=1
+			END { exit bad }' "$CACHE/kernel/$kernel/headers/build/Module.symvers" - || bad=1
 		[ -z "$(modinfo -F depends "$ko")" ] || { echo "$kernel: depends on $(modinfo -F depends "$ko")"; bad=1; }
 	done
 	return "$bad"

@@ -4,11 +4,13 @@
 # test.sh [--kernel SERIES] [--long] [GLOB]
 #
 # Runs the tests whose names match: the quick checks, those of tests/unit on
-# this machine, those of tests/ in the emulated one. One line a case; the last
-# line sums up. "make test" builds what this runs.
+# this machine, those of tests/ in the emulated one, and those of tests/host,
+# which start emulated machines of their own (to reset them, for example) by
+# scripts/lab/run --kernel "$LAB_KERNEL". One line a case; the last line sums
+# up. "make test" builds what this runs.
 #
 # A test is a program tests/NAME_test.c or a script tests/NAME_test.sh (or in
-# tests/long/, for --long) that prints TAP, or else is judged by its exit
+# tests/long/, for --long, which LONG=1 tells the others) that prints TAP, or else is judged by its exit
 # status. Comment lines near its top are read here and by the Makefile:
 #   build: FILES -lNAMES     (C only) what it is made of besides itself
 #   lab: OPTIONS             of scripts/lab/run, if the usual lab will not do
@@ -38,6 +40,7 @@ boot_timeout=540
 if [ -n "$long" ]; then
 	limit_unit=900 limit_lab=900 boot_timeout=7200
 fi
+export LAB_KERNEL=$kernel LONG=${long:+1}
 lab_usual='--cpus 2 --memory 1024'
 
 work=$(mktemp -d)
@@ -103,6 +106,12 @@ lab_tests()
 	done
 }
 
+# One core each.
+next_job()
+{
+	while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n || true; done
+}
+
 # lab_words NUMBER: the kernel's last messages, without the emulator's chatter.
 lab_words()
 {
@@ -153,9 +162,17 @@ run_group()
 }
 
 : >"$work/results"
-host_tests | judge "$work/host"
-cat "$work/host" >>"$work/results"
+host_tests | judge "$work/host.checks"
 
+for test in tests/host/*_test.sh; do
+	name=${test##*/}
+	name=${name%.sh}
+	if [ -e "$test" ] && matches "$name"; then
+		say "$name starts emulated machines of its own (15 s each)"
+		on_host "$boot_timeout" "$name" "$test" | judge "$work/host.$name" &
+		next_job
+	fi
+done
 lab_tests >"$work/tests"
 if [ -s "$work/tests" ]; then
 	number=0
@@ -164,11 +181,11 @@ if [ -s "$work/tests" ]; then
 		awk -F '\t' -v "o=$options" '$3 == o { print $1 "\t" $2 }' "$work/tests" >"$work/group.$number"
 		say "$(wc -l <"$work/group.$number") tests in an emulated machine (20 s to boot): $options"
 		run_group "$number" "$options" &
-		# One core each.
-		while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n; done
+		next_job
 	done < <(cut -f 3 "$work/tests" | sort -u)
-	wait
 fi
+wait
+cat "$work"/host.* >>"$work/results" 2>/dev/null || true
 
 awk -v seconds=$((SECONDS - started)) '
 	$1 == "@counts" { pass += $2; fail += $3; skip += $4 }
