@@ -15,7 +15,7 @@ struct vitrine_vm;
 
 /**
  * struct vitrine_bus_ops - a device's side
- * @read: fill @data; 0, or -EOPNOTSUPP for "not mine after all", then the next device or userspace is asked
+ * @read: fill @data; 0, or -EOPNOTSUPP for "not mine after all": the next one is asked
  * @write: take @data; same answers
  * @destroy: the device left the bus or the VM ends; readers are gone. May be NULL.
  *
