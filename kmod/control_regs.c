@@ -71,7 +71,8 @@ u64 vitrine_cr4_reserved_by_cpuid(struct vitrine_vcpu *vcpu)
 
 u64 vitrine_reserved_gpa_bits(struct vitrine_vcpu *vcpu)
 {
-	return GENMASK_ULL(63, vcpu->maxphyaddr);
+	/* A vCPU without CPUID has the width of the CPU that it runs on. */
+	return GENMASK_ULL(63, vcpu->maxphyaddr ? vcpu->maxphyaddr : boot_cpu_data.x86_phys_bits);
 }
 
 bool vitrine_is_pae_paging(struct vitrine_vcpu *vcpu)
@@ -134,7 +135,6 @@ int vitrine_cr0_write(struct vitrine_vcpu *vcpu, u64 cr0)
 	u64 old = vitrine_backend->get_cr0(vcpu);
 	u64 cr4 = vitrine_backend->get_cr4(vcpu);
 	bool paging_switch = (cr0 ^ old) & X86_CR0_PG;
-	u64 efer = vcpu->efer;
 
 	if (cr0 >> 32)
 		return -EINVAL;
@@ -148,15 +148,11 @@ int vitrine_cr0_write(struct vitrine_vcpu *vcpu, u64 cr0)
 		return -EINVAL;
 	if (paging_switch && check_paging_switch(vcpu, cr0, cr4))
 		return -EINVAL;
-	if ((cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(efer & EFER_LME) &&
+	if ((cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(vcpu->efer & EFER_LME) &&
 	    ((cr0 ^ old) & CR0_PDPTR_BITS) &&
 	    vitrine_pdptrs_load(vcpu, vitrine_backend->get_cr3(vcpu)))
 		return -EINVAL;
 
-	if (paging_switch && (efer & EFER_LME)) {
-		efer = cr0 & X86_CR0_PG ? efer | EFER_LMA : efer & ~(u64)EFER_LMA;
-		vitrine_backend->set_efer(vcpu, efer);
-	}
 	vitrine_backend->set_cr0(vcpu, cr0);
 	if (paging_switch)
 		flush_guest_tlb(vcpu);

@@ -27,10 +27,6 @@
 #define DR7_ENABLES	0x000000ffULL
 #define DR6_BREAKPOINTS	0x0000000fULL
 
-#define GUEST_DEBUG_ALL	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | \
-			 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
-			 KVM_GUESTDBG_BLOCKIRQ)
-
 static u64 dr6_value(struct vitrine_vcpu *vcpu, u64 value)
 {
 	u64 writable = DR6_WRITABLE;
@@ -177,9 +173,9 @@ static long debug_ioctl_set_guest_debug(void *obj, struct vitrine_ioctl_arg *arg
 	const struct kvm_guest_debug *dbg = arg->data;
 	struct vitrine_debug_regs *db = &vcpu->db;
 
-	if (dbg->control & ~GUEST_DEBUG_ALL) {
+	if (dbg->control & ~VITRINE_GUEST_DEBUG_ALL) {
 		pr_debug_ratelimited("KVM_SET_GUEST_DEBUG: field control is %#x, must be within %#lx\n",
-				     dbg->control, (unsigned long)GUEST_DEBUG_ALL);
+				     dbg->control, (unsigned long)VITRINE_GUEST_DEBUG_ALL);
 		return -EINVAL;
 	}
 	if (dbg->control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)) {
@@ -203,6 +199,8 @@ static long debug_ioctl_set_guest_debug(void *obj, struct vitrine_ioctl_arg *arg
 	}
 	vitrine_dr7_update(vcpu);
 	vitrine_backend->update_exceptions(vcpu);
+	/* KVM_GUESTDBG_BLOCKIRQ may have come or gone. */
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
 	return 0;
 }
 

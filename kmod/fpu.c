@@ -19,6 +19,7 @@
 #include <asm/fpu/xstate.h>
 
 #include "cpuid.h"
+#include "cpuid_leaf.h"
 #include "fpu.h"
 #include "ioctl.h"
 #include "vcpu.h"
@@ -34,6 +35,12 @@ u64 vitrine_fpu_supported_xcr0(void)
 	if (!boot_cpu_has(X86_FEATURE_XSAVE))
 		return 0;
 	return xgetbv(XCR_XFEATURE_ENABLED_MASK) & SUPPORTED_XCR0;
+}
+
+unsigned int vitrine_fpu_image_bytes(void)
+{
+	return max_t(unsigned int, sizeof(struct kvm_xsave),
+		     cpuid_xsave_bytes(vitrine_fpu_supported_xcr0(), false));
 }
 
 int vitrine_fpu_create(struct vitrine_vcpu *vcpu)
@@ -56,10 +63,11 @@ void vitrine_fpu_free(struct vitrine_vcpu *vcpu)
 void vitrine_fpu_reset(struct vitrine_vcpu *vcpu, bool init)
 {
 	union fpregs_state *regs = &vcpu->fpu.fpstate->regs;
+	bool in_run = vcpu->in_run;
 
 	if (init)
 		return;
-	if (vcpu->in_run)
+	if (in_run)
 		vitrine_fpu_put(vcpu);
 	memset(&regs->fxsave, 0, sizeof(regs->fxsave));
 	regs->fxsave.cwd = FCW_INIT;
@@ -67,7 +75,7 @@ void vitrine_fpu_reset(struct vitrine_vcpu *vcpu, bool init)
 	if (boot_cpu_has(X86_FEATURE_XSAVE))
 		regs->xsave.header.xfeatures = 0;
 	vcpu->xcr0 = XFEATURE_MASK_FP;
-	if (vcpu->in_run)
+	if (in_run)
 		vitrine_fpu_load(vcpu);
 }
 

@@ -17,6 +17,8 @@ void vitrine_fpu_load(struct vitrine_vcpu *vcpu);
 void vitrine_fpu_put(struct vitrine_vcpu *vcpu);
 /* XCR0 bits that may be offered to a guest on this host: never PKRU, AMX or anything that needs XSS. */
 u64 vitrine_fpu_supported_xcr0(void);
+/* KVM_CAP_XSAVE2: bytes of KVM_GET_XSAVE2 and KVM_SET_XSAVE. */
+unsigned int vitrine_fpu_image_bytes(void);
 /* XSETBV by the guest or KVM_SET_XCRS: 0, or -EINVAL (#GP for a guest). */
 int vitrine_fpu_set_xcr(struct vitrine_vcpu *vcpu, u32 index, u64 xcr0);
 

@@ -117,6 +117,7 @@ void vitrine_msr_reset(struct vitrine_vcpu *vcpu, bool init)
 			vcpu->apic_base |= MSR_IA32_APICBASE_BSP;
 	}
 	vitrine_backend->set_msr(vcpu, MSR_IA32_CR_PAT, msrs->pat);
+	vitrine_msr_update_intercepts(vcpu);
 }
 
 void vitrine_msr_update_intercepts(struct vitrine_vcpu *vcpu)

@@ -59,6 +59,10 @@ u64 vitrine_reserved_gpa_bits(struct vitrine_vcpu *vcpu);
  */
 int vitrine_pdptrs_load(struct vitrine_vcpu *vcpu, u64 cr3);
 bool vitrine_is_pae_paging(struct vitrine_vcpu *vcpu);
+/* Bits of "Debug Registers" that the kernel's headers have no name for. */
+#define VITRINE_DR6_BD		0x00002000ULL	/* general detect: a MOV DR while DR7.GD was set */
+#define VITRINE_DR7_GD		0x00002000ULL
+
 /* MOV DR: 0, -EINVAL for #GP, -ENOENT for #UD (DR4 and DR5 with CR4.DE). */
 int vitrine_dr_read(struct vitrine_vcpu *vcpu, unsigned int dr, u64 *value);
 int vitrine_dr_write(struct vitrine_vcpu *vcpu, unsigned int dr, u64 value);
@@ -75,11 +79,19 @@ void vitrine_vcpu_events_get(struct vitrine_vcpu *vcpu, struct kvm_vcpu_events *
 int vitrine_vcpu_events_set(struct vitrine_vcpu *vcpu, const struct kvm_vcpu_events *in);
 /* DR7 that counts now, the VMM's or the guest's, goes to hardware. */
 void vitrine_dr7_update(struct vitrine_vcpu *vcpu);
+/* A #DB is being injected: its new DR6 bits become visible. */
+void vitrine_debug_deliver(struct vitrine_vcpu *vcpu, u64 dr6_bits);
+/* KVM_EXIT_DEBUG with vcpu->db.exit_dr6; EXIT_USER. */
+int vitrine_debug_exit(struct vitrine_vcpu *vcpu);
 void vitrine_debug_reset(struct vitrine_vcpu *vcpu);
+/* KVM_CAP_SET_GUEST_DEBUG2: what KVM_SET_GUEST_DEBUG takes. */
+#define VITRINE_GUEST_DEBUG_ALL	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | \
+				 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
+				 KVM_GUESTDBG_BLOCKIRQ)
 
 extern const struct vitrine_ioctl vitrine_regs_ioctls[];	/* GET/SET_REGS */
 extern const struct vitrine_ioctl vitrine_sregs_ioctls[];	/* GET/SET_SREGS, GET/SET_SREGS2 */
 extern const struct vitrine_ioctl vitrine_debug_ioctls[];	/* DEBUGREGS, SET_GUEST_DEBUG */
-extern const struct vitrine_ioctl vitrine_vcpu_state_ioctls[];	/* VCPU_EVENTS, MP_STATE, TRANSLATE */
+extern const struct vitrine_ioctl vitrine_vcpu_state_ioctls[];	/* VCPU_EVENTS, MP_STATE */
 
 #endif

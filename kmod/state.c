@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * State of a vCPU beside its registers: KVM_GET/SET_VCPU_EVENTS, KVM_GET/SET_MP_STATE, KVM_TRANSLATE.
+ * State of a vCPU beside its registers: KVM_GET/SET_VCPU_EVENTS and KVM_GET/SET_MP_STATE. The rules of what is injected
+ * when are event.c's.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -11,7 +12,6 @@
 #include <linux/string.h>
 #include <asm/traps.h>
 
-#include "guest.h"
 #include "ioctl.h"
 #include "regs.h"
 #include "vm.h"
@@ -213,31 +213,10 @@ static long state_ioctl_set_mp_state(void *obj, struct vitrine_ioctl_arg *arg)
 	return 0;
 }
 
-static long state_ioctl_translate(void *obj, struct vitrine_ioctl_arg *arg)
-{
-	struct vitrine_vcpu *vcpu = obj;
-	struct kvm_translation *tr = arg->data;
-	struct vitrine_walk walk;
-	int ret, idx;
-
-	idx = srcu_read_lock(&vcpu->vm->srcu);
-	ret = vitrine_guest_walk(vcpu, tr->linear_address, 0, &walk);
-	srcu_read_unlock(&vcpu->vm->srcu, idx);
-	/* Tables that are not in memory lead nowhere, just as absent entries do. */
-	if (ret && ret != -EFAULT)
-		return ret;
-	tr->valid = !ret && !walk.fault;
-	tr->physical_address = tr->valid ? walk.gpa : ~0ULL;
-	tr->writeable = 1;
-	tr->usermode = 0;
-	return 0;
-}
-
 const struct vitrine_ioctl vitrine_vcpu_state_ioctls[] = {
 	{ KVM_GET_VCPU_EVENTS, VITRINE_IOCTL_LOCK, state_ioctl_get_events },
 	{ KVM_SET_VCPU_EVENTS, VITRINE_IOCTL_LOCK, state_ioctl_set_events },
 	{ KVM_GET_MP_STATE, VITRINE_IOCTL_LOCK, state_ioctl_get_mp_state },
 	{ KVM_SET_MP_STATE, VITRINE_IOCTL_LOCK, state_ioctl_set_mp_state },
-	{ KVM_TRANSLATE, VITRINE_IOCTL_LOCK, state_ioctl_translate },
 	{}
 };

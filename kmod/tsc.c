@@ -10,6 +10,7 @@
 #include <linux/kvm.h>
 #include <linux/math64.h>
 #include <linux/printk.h>
+#include <linux/spinlock.h>
 #include <asm/tsc.h>
 
 #include "ioctl.h"
@@ -23,6 +24,9 @@
 #define MAX_ELAPSED_NS	(365ULL * 86400 * NSEC_PER_SEC)
 
 bool vitrine_tsc_scaling_supported __read_mostly;
+
+/* Of every vm->tsc_sync: they are written a few times in a VM's life, also while it is being created. */
+static DEFINE_SPINLOCK(sync_lock);
 
 static u64 scale(const struct vitrine_vcpu *vcpu, u64 host_tsc)
 {
@@ -56,7 +60,7 @@ static void write_by_vmm(struct vitrine_vcpu *vcpu, u64 value)
 	u64 offset = value - scale(vcpu, rdtsc());
 	u64 expected, elapsed_ns;
 
-	mutex_lock(&vcpu->vm->lock);
+	spin_lock(&sync_lock);
 	if (sync->khz == vcpu->tsc_khz) {
 		elapsed_ns = min_t(u64, now_ns - sync->when_ns, MAX_ELAPSED_NS);
 		expected = sync->value + mul_u64_u64_div_u64(elapsed_ns, vcpu->tsc_khz, NSEC_PER_MSEC);
@@ -67,7 +71,7 @@ static void write_by_vmm(struct vitrine_vcpu *vcpu, u64 value)
 	sync->value = value;
 	sync->when_ns = now_ns;
 	sync->offset = offset;
-	mutex_unlock(&vcpu->vm->lock);
+	spin_unlock(&sync_lock);
 	set_offset(vcpu, offset);
 }
 

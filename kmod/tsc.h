@@ -28,9 +28,9 @@ struct vitrine_tsc_sync {
 /* Set by the vendor in hardware_setup: the guest's TSC can run at another frequency than the host's. */
 extern bool vitrine_tsc_scaling_supported;
 
-/* A new vCPU: the VM's frequency, and a counter in step with the other vCPUs'. Loaded; takes vm->lock. */
+/* A new vCPU: the VM's frequency, and a counter in step with the other vCPUs'. Loaded. */
 void vitrine_tsc_init_vcpu(struct vitrine_vcpu *vcpu);
-/* IA32_TSC and IA32_TSC_ADJUST, by the guest or the VMM (@host). Loaded; takes vm->lock. */
+/* IA32_TSC and IA32_TSC_ADJUST, by the guest or the VMM (@host). Loaded. */
 void vitrine_tsc_write(struct vitrine_vcpu *vcpu, u64 value, bool host);
 void vitrine_tsc_write_adjust(struct vitrine_vcpu *vcpu, u64 value, bool host);
 
