@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Side channels on the way into a guest and back. What is in assembly stands in enter.S; the rest
+ * Side channels on the way into a guest and back. What is in assembly stands in enter_asm.S; the rest
  * is called from the places named here. Where a CPU needs nothing, a call is a NOP.
  */
 #ifndef VMX_MITIGATION_H
