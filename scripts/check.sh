@@ -120,16 +120,17 @@ style()
 		--ignore "FILE_PATH_CHANGES,PREFER_DEFINED_ATTRIBUTE_MACRO$1" -f
 }
 
-# What is no kernel code has neither BIT() nor u64, and calls libraries that
+# What is no kernel code has neither BIT(), u64 nor READ_ONCE(), and calls libraries that
 # spell their names as they like.
 check_style()
 {
-	local bad=0
+	local bad=0 user=BIT_MACRO,CAMELCASE,PREFER_KERNEL_TYPES,AVOID_EXTERNS,VOLATILE
 
+	user=$user,ARRAY_SIZE,MACRO_WITH_FLOW_CONTROL
 	scripts/kernel-get.sh 6.1 cloud source
 	sources 'kmod/*.[chS]' | style '' || bad=1
 	sources 'uapi/*.h' 'tools/*.[ch]' 'tests/*.[chS]' 'scripts/*.[chS]' |
-		style ,BIT_MACRO,CAMELCASE,PREFER_KERNEL_TYPES,AVOID_EXTERNS || bad=1
+		style ",$user" || bad=1
 	return "$bad"
 }
 
