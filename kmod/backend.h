@@ -12,7 +12,9 @@
 #include <linux/kvm.h>
 #include <linux/types.h>
 
+struct vitrine_caps;
 struct vitrine_injection;
+struct vitrine_mitigations;
 struct vitrine_vcpu;
 struct vitrine_vm;
 
@@ -29,10 +31,14 @@ enum vitrine_exit_result {
  * @hardware_unsetup: mirror of @hardware_setup.
  * @has_feature: may a guest use this X86_FEATURE_*? Asked, once after @hardware_setup, only for what needs the
  *	vendor's help in a guest: RDTSCP, RDPID, INVPCID. NULL: all of them.
+ * @mitigation_init: @mitigation_exit: plans the entry path against side channels; after the second-level tables' set-up.
  * @hardware_claim: before the first VM: take what the kernel has one of; -EBUSY names the holder in the log.
  * @hardware_release: mirror of @hardware_claim, after the last VM.
  * @cpu_enable: enter root operation on this CPU; interrupts off, called by IPI or CPU hotplug.
  * @cpu_disable: leave it; interrupts off; harmless where not entered.
+ * @report_caps: @report_mitigations: for struct vitrine_caps and struct vitrine_mitigations of our own ABI.
+ * @cpu_leaving: this CPU goes offline (or came back): vCPU threads that still pass must not leave it entered.
+ * @going_down: the machine restarts: from now on a fault in a vendor instruction is expected.
  * @vcpu_create: allocate the vendor's vCPU around struct vitrine_vcpu, in the state after reset; ERR_PTR.
  * @vcpu_free: mirror of @vcpu_create. Not loaded.
  * @vcpu_load: make this vCPU's state current on this CPU; preemption off.
@@ -46,13 +52,14 @@ enum vitrine_exit_result {
  * @set_segment: the reverse; values were checked for shape, not for consistency. Loaded.
  * @get_cpl: current privilege level. Loaded.
  * @get_gdt: @get_idt: @set_gdt: @set_idt: descriptor-table registers. Loaded.
- * @set_cr0: @set_cr3: @set_cr4: @set_efer: write a checked value: updates vcpu->cr0 and so on, and hardware. Loaded.
+ * @set_cr0: @set_cr3: @set_cr4: @set_efer: write a checked value: updates vcpu->cr0 and so on, and hardware;
+ *	EFER.LMA follows CR0.PG. Loaded.
  * @get_cr0: @get_cr3: @get_cr4: value the guest sees (guest-owned bits read back). Loaded.
  * @get_dr7: @set_dr7: effective DR7 in hardware; DR0-3 and DR6 are in vcpu->db. Loaded.
  * @get_msr: @set_msr: MSRs that live in vendor state; -ENOENT for an MSR that does not. Loaded.
  * @inject: write one event for the next entry (interrupt, exception, NMI). Loaded.
  * @cancel_inject: take a written event back because the entry did not happen. Loaded.
- * @enable_window: exit as soon as an interrupt (or NMI) can be taken. Loaded.
+ * @set_windows: exit, or not, as soon as an interrupt or an NMI can be taken. Loaded.
  * @interrupt_shadow: KVM_X86_SHADOW_INT_* now blocking. Loaded.
  * @set_interrupt_shadow: set or clear that. Loaded.
  * @nmi_masked: @set_nmi_masked: blocking by NMI. Loaded.
@@ -69,10 +76,16 @@ struct vitrine_backend {
 	int (*hardware_setup)(void);
 	void (*hardware_unsetup)(void);
 	bool (*has_feature)(unsigned int x86_feature);
+	int (*mitigation_init)(void);
+	void (*mitigation_exit)(void);
 	int (*hardware_claim)(void);
 	void (*hardware_release)(void);
 	int (*cpu_enable)(void);
 	void (*cpu_disable)(void);
+	void (*report_caps)(struct vitrine_caps *caps);
+	void (*report_mitigations)(struct vitrine_mitigations *mitigations);
+	void (*cpu_leaving)(bool leaving);
+	void (*going_down)(void);
 
 	struct vitrine_vcpu *(*vcpu_create)(struct vitrine_vm *vm);
 	void (*vcpu_free)(struct vitrine_vcpu *vcpu);
@@ -104,7 +117,7 @@ struct vitrine_backend {
 
 	void (*inject)(struct vitrine_vcpu *vcpu, const struct vitrine_injection *event);
 	void (*cancel_inject)(struct vitrine_vcpu *vcpu);
-	void (*enable_window)(struct vitrine_vcpu *vcpu, bool nmi);
+	void (*set_windows)(struct vitrine_vcpu *vcpu, bool interrupt, bool nmi);
 	u32 (*interrupt_shadow)(struct vitrine_vcpu *vcpu);
 	void (*set_interrupt_shadow)(struct vitrine_vcpu *vcpu, u32 shadow);
 	bool (*nmi_masked)(struct vitrine_vcpu *vcpu);
@@ -121,7 +134,7 @@ struct vitrine_backend {
 
 extern const struct vitrine_backend vmx_backend;
 
-/* One vendor a build today: a constant lets the compiler call it directly. */
-#define vitrine_backend (&vmx_backend)
+/* One vendor a build today. */
+static const struct vitrine_backend *const vitrine_backend = &vmx_backend;
 
 #endif

@@ -10,6 +10,7 @@
 
 #include <linux/mm.h>
 #include <linux/shrinker.h>
+#include <linux/hrtimer.h>
 #include <linux/syscore_ops.h>
 #include <asm/idtentry.h>
 
@@ -182,6 +183,25 @@ static inline void vitrine_shrinker_unregister(struct shrinker *shrinker)
 #else
 #define VITRINE_CAN_TELL_VMSCAPE	false
 #define vitrine_guest_ran_here()	do { } while (0)
+#endif
+
+#ifdef HAVE_HRTIMER_SETUP
+#define vitrine_hrtimer_setup	hrtimer_setup
+#else
+static inline void vitrine_hrtimer_setup(struct hrtimer *timer,
+					 enum hrtimer_restart (*function)(struct hrtimer *),
+					 clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
+}
+#endif
+
+/* A guest is as good as userspace to RCU: this CPU holds no reference. */
+#ifdef HAVE_RCU_VIRT_NOTE_CPU
+#define vitrine_rcu_note_guest()	rcu_virt_note_context_switch(raw_smp_processor_id())
+#else
+#define vitrine_rcu_note_guest()	rcu_virt_note_context_switch()
 #endif
 
 #endif /* VITRINE_COMPAT_H */

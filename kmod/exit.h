@@ -33,6 +33,10 @@ struct io_exit {
 };
 
 int vitrine_exit_io(struct vitrine_vcpu *vcpu, const struct io_exit *io);
+/* exit_string.c: INS and OUTS with their memory side. */
+int vitrine_exit_string_io(struct vitrine_vcpu *vcpu, const struct io_exit *io);
+/* KVM_EXIT_IO of @count items; the data page is filled (OUT), or read by the completion (IN). */
+int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, const struct io_exit *io, unsigned int count);
 /* A second-level fault where no memory is: decodes the instruction at RIP and performs its accesses. */
 int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault);
 int vitrine_exit_hlt(struct vitrine_vcpu *vcpu);

@@ -26,6 +26,11 @@ static struct vitrine_memslot *guest_slot(struct vitrine_vm *vm, gpa_t gpa, bool
 	return slot && write && slot->flags & KVM_MEM_READONLY ? NULL : slot;
 }
 
+bool vitrine_guest_has_memory(struct vitrine_vm *vm, gpa_t gpa, bool write)
+{
+	return guest_slot(vm, gpa, write);
+}
+
 static void __user *slot_address(const struct vitrine_memslot *slot, gpa_t gpa)
 {
 	return (void __user *)(vitrine_memslot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa));

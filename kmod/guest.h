@@ -42,6 +42,8 @@ struct vitrine_walk {
  */
 int vitrine_guest_read(struct vitrine_vm *vm, gpa_t gpa, void *data, unsigned int len_bytes);
 int vitrine_guest_write(struct vitrine_vm *vm, gpa_t gpa, const void *data, unsigned int len_bytes);
+/* Does a slot cover the page of @gpa, and is it writable if that is asked? */
+bool vitrine_guest_has_memory(struct vitrine_vm *vm, gpa_t gpa, bool write);
 /*
  * An aligned 4 or 8 bytes at once, as a LOCK-prefixed instruction does it: 0 if it was *@old and
  * now is @new, 1 if it was something else (now in *@old), -EFAULT as above.

@@ -49,7 +49,7 @@ struct vitrine_ioctl {
  */
 struct vitrine_ioctl_set {
 	const struct vitrine_ioctl *const *tables;
-	const struct vitrine_ioctl *by_nr[VITRINE_IOCTL_TYPES][256];
+	const struct vitrine_ioctl *by_nr[VITRINE_IOCTL_TYPES][2][256];
 };
 
 int vitrine_ioctl_set_build(struct vitrine_ioctl_set *set);

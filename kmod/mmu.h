@@ -71,6 +71,8 @@ struct vitrine_mmu_cache {
  * @gpa: guest-physical address
  * @read: @write: @exec: what the guest tried
  * @present: a translation existed and forbade it
+ * @gva_valid: @gva is the linear address whose access this was, not a walk on its behalf
+ * @gva: that address; both are only given to vitrine_exit_mmio()
  */
 struct mem_fault {
 	gpa_t gpa;
@@ -78,6 +80,8 @@ struct mem_fault {
 	bool write;
 	bool exec;
 	bool present;
+	bool gva_valid;
+	gva_t gva;
 };
 
 /*

@@ -5,10 +5,10 @@
 
 #include <linux/types.h>
 
-struct vitrine_ioctl_arg;
 struct vitrine_vcpu;
 
-long vitrine_vcpu_ioctl_run(void *obj, struct vitrine_ioctl_arg *arg);
+/* vcpu->mutex is held. 0 with run->exit_reason set, -EINTR, or another errno that ends RUN. */
+long vitrine_vcpu_run(struct vitrine_vcpu *vcpu, unsigned long arg);
 /* Would a halted vCPU go on? Any context. */
 bool vitrine_vcpu_has_work(struct vitrine_vcpu *vcpu);
 

@@ -14,6 +14,7 @@
 
 #include "event.h"
 #include "insn.h"
+#include "linear.h"
 #include "mmu.h"
 #include "msr.h"
 #include "stats.h"
@@ -83,16 +84,18 @@ struct vitrine_debug_regs {
 	u32 guest_debug;	/* KVM_GUESTDBG_* of the VMM */
 	u64 guest_dr[4];	/* the VMM's breakpoints, while KVM_GUESTDBG_USE_HW_BP */
 	u64 guest_dr7;
-	u64 singlestep_rip;
+	u64 exit_dr6;		/* for VITRINE_REQ_DEBUG_EXIT: what happened, in DR6's bits */
 	bool active;		/* a breakpoint is enabled: DR0-3 are loaded before each entry */
 };
+
+#define VITRINE_RUN_PAGES	3	/* kvm_run, PIO data, coalesced ring */
 
 struct vitrine_vcpu {
 	struct vitrine_vm *vm;			/* [I] */
 	u32 id;					/* [I] the VMM's: the initial APIC id */
 	u32 index;				/* [I] place in vm->vcpus */
 	struct mutex mutex;
-	struct page *run_pages[3];		/* [I] the mmapped run area: kvm_run, PIO data, coalesced ring */
+	struct page *run_pages[VITRINE_RUN_PAGES];	/* [I] the mmapped run area */
 	struct kvm_run *run;			/* [I] first of them; the VMM may write it at any time */
 	void *pio_data;				/* [I] second */
 
@@ -101,6 +104,7 @@ struct vitrine_vcpu {
 	unsigned long requests;			/* [a] */
 	struct rcuwait wait;			/* [a] a halted vCPU sleeps here */
 	struct preempt_notifier preempt_notifier;	/* [v] */
+	bool in_run;				/* [v] the guest's FPU registers are in the CPU */
 	unsigned long rcu_noted_jiffies;	/* [v] when RCU last heard that this CPU ran a guest */
 
 	u64 regs[VITRINE_NR_REGS];		/* [v] valid where regs_avail says so */
@@ -129,6 +133,8 @@ struct vitrine_vcpu {
 	struct vitrine_lapic *lapic;		/* [I] NULL without an in-kernel APIC */
 	u8 eoi_vector;				/* [v] */
 	bool irq_window_requested;		/* [v] run->request_interrupt_window of this RUN */
+	bool injected;				/* [v] an event is written for the next entry */
+	bool halt_if;				/* [v] IF of a halted guest, for those who ask whether it would wake */
 
 	struct vitrine_cpuid *cpuid;		/* [v] NULL until KVM_SET_CPUID2 */
 	u8 maxphyaddr;				/* [v] from CPUID */
@@ -138,12 +144,15 @@ struct vitrine_vcpu {
 	int (*complete_user_exit)(struct vitrine_vcpu *vcpu);	/* [v] runs first in the next RUN */
 	struct vitrine_insn_state insn;		/* [v] MMIO instruction on its way, or string I/O */
 	struct {
-		gpa_t gpa;			/* MMIO access that is out in userspace */
-		unsigned int len_bytes;		/* whole access, may be 16 */
+		struct vitrine_span span;	/* where the access under way leads */
 		unsigned int done_bytes;	/* of it, in pieces of at most 8 */
 		bool write;
-		u8 data[16];
-	} mmio;					/* [v] */
+		bool device;			/* this iteration reached a device */
+		bool hint;			/* below: what the fault has shown */
+		bool hint_write;		/* a write was allowed there */
+		gva_t hint_gva;
+		gpa_t hint_gpa;
+		} mmio;					/* [v] */
 	struct {
 		u16 port;
 		u8 size;			/* bytes of one item */
@@ -152,7 +161,11 @@ struct vitrine_vcpu {
 		bool rep;
 		u8 addr_size;			/* bytes, string forms */
 		u8 seg;				/* VITRINE_SEG_*, string forms */
+		bool backward;			/* string forms: EFLAGS.DF */
 		u32 count;			/* items of the access that is out in userspace */
+		u32 span_items;			/* items that @span is for */
+		struct vitrine_span span;	/* memory of a string form, lowest address first */
+		u64 rip;			/* of the instruction */
 	} pio;					/* [v] */
 
 	u32 sync_regs;				/* [v] nothing yet valid from userspace beyond run->kvm_dirty_regs */
@@ -178,11 +191,15 @@ static inline void vitrine_vcpu_request_and_kick(struct vitrine_vcpu *vcpu, unsi
 
 int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id);
 void vitrine_vcpu_destroy(struct vitrine_vcpu *vcpu);
+/* Architectural reset, or INIT. Loaded. */
+void vitrine_vcpu_reset(struct vitrine_vcpu *vcpu, bool init);
 void vitrine_vcpu_load(struct vitrine_vcpu *vcpu);
 void vitrine_vcpu_put(struct vitrine_vcpu *vcpu);
 /* #UD, #GP and so on for a vendor-neutral caller; a triple fault becomes a request. */
 void vitrine_vcpu_queue_exception(struct vitrine_vcpu *vcpu, u8 nr, bool has_error, u32 error_code);
 void vitrine_vcpu_queue_page_fault(struct vitrine_vcpu *vcpu, u64 cr2, u32 error_code);
+/* #DB with new bits for DR6. */
+void vitrine_vcpu_queue_debug(struct vitrine_vcpu *vcpu, u64 dr6_bits);
 /* An instruction was completed in software: what single-stepping and the guest's own trap flag are due. */
 void vitrine_vcpu_insn_done(struct vitrine_vcpu *vcpu);
 u64 vitrine_vcpu_guest_tsc(struct vitrine_vcpu *vcpu, u64 host_tsc);

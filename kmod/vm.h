@@ -48,7 +48,7 @@ enum { VITRINE_BUS_PIO, VITRINE_BUS_MMIO };
 
 struct vitrine_vm {
 	refcount_t users;		/* [a] the VM fd and each vCPU fd */
-	u32 id;				/* [I] never reused */
+	u64 id;				/* [I] never reused */
 	struct mm_struct *mm;		/* [I] the creator's; every ioctl must come from it */
 	struct list_head node;		/* the list of all VMs, under its own lock in vm.c */
 	struct mutex lock;
@@ -74,7 +74,7 @@ struct vitrine_vm {
 	struct vitrine_irq irq;		/* [q] controllers, routing, PIT */
 
 	u64 default_tsc_khz;		/* [m] for vCPUs to come; 0: the host's */
-	struct vitrine_tsc_sync tsc_sync;	/* [m] */
+	struct vitrine_tsc_sync tsc_sync;	/* under a lock of tsc.c */
 	s64 kvmclock_offset_ns;		/* [m] KVM_SET_CLOCK */
 	bool exit_hypercall;		/* [m] */
 	bool exception_payload;		/* [m] KVM_CAP_EXCEPTION_PAYLOAD */

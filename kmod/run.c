@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * THE story: RUN -> load -> loop(enter, exit, dispatch) -> put. Knows no VMCS; what an exit means is the vendor's
+ * handler's business, what userspace sees of it is exit.c's.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/entry-kvm.h>
+#include <linux/kvm.h>
+#include <linux/nospec.h>
+#include <linux/rcuwait.h>
+#include <linux/sched/signal.h>
+#include <linux/signal.h>
+#include <asm/msr.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
+#include "backend.h"
+#include "exit.h"
+#include "fpu.h"
+#include "regs.h"
+#include "run.h"
+#include "vm.h"
+#include "work.h"
+
+static bool is_runnable(const struct vitrine_vcpu *vcpu)
+{
+	return vcpu->mp_state == KVM_MP_STATE_RUNNABLE;
+}
+
+bool vitrine_vcpu_has_work(struct vitrine_vcpu *vcpu)
+{
+	if (READ_ONCE(vcpu->requests) & ~BIT(VITRINE_REQ_EVENT) || atomic_read(&vcpu->nmi_queued))
+		return true;
+	if (vcpu->lapic && vitrine_lapic_has_events(vcpu))
+		return true;
+	if (READ_ONCE(vcpu->mp_state) != KVM_MP_STATE_HALTED)
+		return false;
+	if (vitrine_events_any(&vcpu->events))
+		return true;
+	return vcpu->lapic && vcpu->halt_if && vitrine_irq_pending(vcpu);
+}
+
+/*
+ * Sleeps until there is work or a signal. HLT with interrupts off waits for an NMI, INIT or the VMM only; IF cannot
+ * change meanwhile, so it is read once, while the vCPU is loaded.
+ */
+static int block(struct vitrine_vcpu *vcpu)
+{
+	u64 start = rdtsc();
+	int ret;
+
+	vcpu->halt_if = vitrine_rflags_read(vcpu) & X86_EFLAGS_IF;
+	vitrine_fpu_put(vcpu);
+	vitrine_vcpu_put(vcpu);
+	ret = rcuwait_wait_event(&vcpu->wait, vitrine_vcpu_has_work(vcpu) || READ_ONCE(vcpu->vm->dead),
+				 TASK_INTERRUPTIBLE);
+	vitrine_vcpu_load(vcpu);
+	vitrine_fpu_load(vcpu);
+	vcpu->stats.halts++;
+	vcpu->stats.halt_ticks += rdtsc() - start;
+	if (vcpu->lapic && vitrine_lapic_has_events(vcpu))
+		vitrine_lapic_accept_events(vcpu);
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && vitrine_vcpu_has_work(vcpu)) {
+		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+	}
+	return ret ? -EINTR : EXIT_RESUME;
+}
+
+/* Events from elsewhere and from the last exit into the next entry; windows for those that must wait. */
+static void prepare_events(struct vitrine_vcpu *vcpu)
+{
+	struct vitrine_events *events = &vcpu->events;
+	struct vitrine_injection inj;
+	bool irq_waits;
+	int vector;
+
+	events->shadow = vitrine_backend->interrupt_shadow(vcpu);
+	events->nmi.masked = vitrine_backend->nmi_masked(vcpu);
+	irq_waits = vcpu->lapic && !(vcpu->db.guest_debug & KVM_GUESTDBG_BLOCKIRQ) && vitrine_irq_pending(vcpu);
+	vitrine_events_choose(events, vitrine_rflags_read(vcpu), irq_waits, &inj);
+	if (inj.ack_interrupt) {
+		vector = vitrine_irq_ack(vcpu);
+		if (vector >= 0) {
+			vitrine_events_take_interrupt(events, vector, &inj);
+			vcpu->stats.irq_injected++;
+			inj.interrupt_window = vitrine_irq_pending(vcpu);
+		}
+	}
+	vitrine_backend->set_nmi_masked(vcpu, events->nmi.masked);
+	vitrine_backend->set_windows(vcpu, inj.interrupt_window || vcpu->irq_window_requested, inj.nmi_window);
+	if (!inj.valid)
+		return;
+	if (inj.has_payload && inj.event.vector == X86_TRAP_PF)
+		vcpu->cr2 = inj.payload;
+	else if (inj.has_payload && inj.event.vector == X86_TRAP_DB)
+		vitrine_debug_deliver(vcpu, inj.payload);
+	if (inj.event.type == VITRINE_EVENT_NMI)
+		vcpu->stats.nmi_injected++;
+	vitrine_backend->inject(vcpu, &inj);
+	vcpu->injected = true;
+}
+
+/* The entry did not happen: the event is still in vcpu->events and is chosen again. */
+static void cancel_events(struct vitrine_vcpu *vcpu)
+{
+	if (vcpu->injected) {
+		vitrine_backend->cancel_inject(vcpu);
+		vcpu->injected = false;
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+	}
+}
+
+static bool take_request(struct vitrine_vcpu *vcpu, unsigned int request)
+{
+	return test_bit(request, &vcpu->requests) && test_and_clear_bit(request, &vcpu->requests);
+}
+
+static int serve_requests(struct vitrine_vcpu *vcpu)
+{
+	if (take_request(vcpu, VITRINE_REQ_TLB_FLUSH)) {
+		preempt_disable();
+		vitrine_backend->tlb_flush(vcpu);
+		preempt_enable();
+	}
+	if (take_request(vcpu, VITRINE_REQ_NMI)) {
+		int queued = atomic_xchg(&vcpu->nmi_queued, 0);
+
+		while (queued-- > 0)
+			vitrine_events_queue_nmi(&vcpu->events);
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+	}
+	if (take_request(vcpu, VITRINE_REQ_APIC_EVENT) && vcpu->lapic)
+		vitrine_lapic_accept_events(vcpu);
+	take_request(vcpu, VITRINE_REQ_KICK);
+	if (take_request(vcpu, VITRINE_REQ_TRIPLE_FAULT)) {
+		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+		return EXIT_USER;
+	}
+	if (take_request(vcpu, VITRINE_REQ_EOI_EXIT)) {
+		vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+		vcpu->run->eoi.vector = vcpu->eoi_vector;
+		return EXIT_USER;
+	}
+	if (take_request(vcpu, VITRINE_REQ_DEBUG_EXIT))
+		return vitrine_debug_exit(vcpu);
+	if (take_request(vcpu, VITRINE_REQ_EVENT)) {
+		cancel_events(vcpu);
+		clear_bit(VITRINE_REQ_EVENT, &vcpu->requests);
+		prepare_events(vcpu);
+	}
+	return EXIT_RESUME;
+}
+
+/* Signal, stop, requests: everything that must be seen before the guest runs on. */
+static int check_before_entry(struct vitrine_vcpu *vcpu)
+{
+	int ret;
+
+	if (unlikely(READ_ONCE(vcpu->vm->dead)))
+		return -EIO;
+	if (unlikely(READ_ONCE(vcpu->requests))) {
+		ret = serve_requests(vcpu);
+		if (ret != EXIT_RESUME)
+			return ret;
+	}
+	if (unlikely(xfer_to_guest_mode_work_pending())) {
+		ret = vitrine_guest_work();
+		if (ret) {
+			vcpu->run->exit_reason = KVM_EXIT_INTR;
+			vcpu->stats.signal_exits++;
+			return ret;
+		}
+	}
+	return EXIT_RESUME;
+}
+
+static void account_exit(struct vitrine_vcpu *vcpu, u64 entered)
+{
+	struct vitrine_vcpu_counters *stats = &vcpu->stats;
+	unsigned int reason = (u16)vcpu->exit.reason;
+
+	stats->guest_ticks += vcpu->exit.tsc - entered;
+	if (likely(reason < VITRINE_NR_EXIT_REASONS))
+		stats->exit_count[array_index_nospec(reason, VITRINE_NR_EXIT_REASONS)]++;
+}
+
+/* Time outside the guest is the cost of the exit that began it. */
+static void account_host_time(struct vitrine_vcpu *vcpu, u64 now)
+{
+	unsigned int reason = (u16)vcpu->exit.reason;
+	u64 ticks = now - vcpu->exit.tsc;
+
+	vcpu->stats.host_ticks += ticks;
+	if (likely(reason < VITRINE_NR_EXIT_REASONS))
+		vcpu->stats.exit_ticks[array_index_nospec(reason, VITRINE_NR_EXIT_REASONS)] += ticks;
+}
+
+/*
+ * One entry. EXIT_RESUME also where something came up at the last moment: the loop looks again. Returns with the
+ * exit's facts in vcpu->exit if @exited.
+ */
+static int enter(struct vitrine_vcpu *vcpu, bool *exited)
+{
+	u64 entered;
+	int ret;
+
+	*exited = false;
+	preempt_disable();
+	local_irq_disable();
+	/* Pairs with the kick: who sets a request after this sees the mode, who set it before is seen here. */
+	smp_store_mb(vcpu->mode, VITRINE_IN_GUEST);
+	if (unlikely(READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending())) {
+		WRITE_ONCE(vcpu->mode, VITRINE_OUTSIDE_GUEST);
+		local_irq_enable();
+		preempt_enable();
+		return EXIT_RESUME;
+	}
+	entered = rdtsc();
+	account_host_time(vcpu, entered);
+	ret = vitrine_backend->vcpu_run(vcpu);
+	vcpu->exit.tsc = rdtsc();
+	WRITE_ONCE(vcpu->mode, VITRINE_OUTSIDE_GUEST);
+	local_irq_enable();
+	preempt_enable();
+	if (unlikely(ret))
+		return ret;
+	vcpu->injected = false;
+	account_exit(vcpu, entered);
+	*exited = true;
+	return EXIT_RESUME;
+}
+
+static int run_loop(struct vitrine_vcpu *vcpu)
+{
+	bool exited;
+	int ret;
+
+	do {
+		ret = check_before_entry(vcpu);
+		if (ret != EXIT_RESUME)
+			break;
+		if (unlikely(!is_runnable(vcpu))) {
+			ret = block(vcpu);
+			continue;
+		}
+		ret = enter(vcpu, &exited);
+		if (likely(exited))
+			ret = vitrine_backend->handle_exit(vcpu);
+	} while (ret == EXIT_RESUME);
+	return ret;
+}
+
+/* What the last exit to userspace left to do with its answer: IN data, MMIO data, an MSR's value. */
+static int complete_user_exit(struct vitrine_vcpu *vcpu)
+{
+	int (*complete)(struct vitrine_vcpu *vcpu) = vcpu->complete_user_exit;
+
+	if (!complete)
+		return EXIT_RESUME;
+	vcpu->complete_user_exit = NULL;
+	return complete(vcpu);
+}
+
+/* Registers that travel through the run page. */
+static int sync_in(struct vitrine_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	int ret;
+
+	if (unlikely(run->kvm_valid_regs || run->kvm_dirty_regs)) {
+		ret = vitrine_regs_sync_in(vcpu);
+		if (ret)
+			return ret;
+	}
+	if (!vcpu->lapic) {
+		u64 cr8 = READ_ONCE(run->cr8);
+
+		if (cr8 > 15) {
+			pr_debug_ratelimited("KVM_RUN: cr8 is 0x%llx, must be below 16\n", cr8);
+			return -EINVAL;
+		}
+		vcpu->cr8 = cr8;
+	}
+	if (vcpu->irq_window_requested != !!READ_ONCE(run->request_interrupt_window)) {
+		vcpu->irq_window_requested = !vcpu->irq_window_requested && !vcpu->lapic;
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+	}
+	return 0;
+}
+
+static void sync_out(struct vitrine_vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+	u64 rflags = vitrine_rflags_read(vcpu);
+
+	run->if_flag = !!(rflags & X86_EFLAGS_IF);
+	run->cr8 = vcpu->lapic ? vitrine_lapic_get_cr8(vcpu) : vcpu->cr8;
+	run->apic_base = vitrine_lapic_get_base(vcpu);
+	run->flags = 0;
+	if (vcpu->lapic) {
+		run->ready_for_interrupt_injection = 1;
+	} else {
+		vcpu->events.shadow = vitrine_backend->interrupt_shadow(vcpu);
+		run->ready_for_interrupt_injection = vitrine_events_can_interrupt(&vcpu->events, rflags);
+	}
+	if (unlikely(run->kvm_valid_regs))
+		vitrine_regs_sync_out(vcpu);
+}
+
+/* Out with EXIT_USER means that userspace was told something, and the reverse. */
+static void check_exit_invariant(struct vitrine_vcpu *vcpu, int ret)
+{
+	bool told = READ_ONCE(vcpu->run->exit_reason) != KVM_EXIT_UNKNOWN;
+
+	if (unlikely(ret == EXIT_USER && !told))
+		pr_warn_ratelimited("exit reason %u went to userspace without a word\n", (u16)vcpu->exit.reason);
+}
+
+static long run_loaded(struct vitrine_vcpu *vcpu)
+{
+	int ret = sync_in(vcpu);
+
+	if (ret)
+		return ret;
+	ret = complete_user_exit(vcpu);
+	if (ret != EXIT_RESUME)
+		return ret;
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	if (READ_ONCE(vcpu->run->immediate_exit))
+		return -EINTR;
+	ret = run_loop(vcpu);
+	check_exit_invariant(vcpu, ret);
+	return ret;
+}
+
+long vitrine_vcpu_run(struct vitrine_vcpu *vcpu, unsigned long arg)
+{
+	sigset_t saved;
+	long ret;
+
+	if (arg) {
+		pr_debug_ratelimited("KVM_RUN: argument is 0x%lx, must be 0\n", arg);
+		return -EINVAL;
+	}
+	if (vcpu->sigset_active)
+		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
+	vitrine_vcpu_load(vcpu);
+	vitrine_fpu_load(vcpu);
+	vcpu->stats.runs++;
+	vcpu->exit.tsc = rdtsc();
+
+	ret = run_loaded(vcpu);
+
+	account_host_time(vcpu, rdtsc());
+	cancel_events(vcpu);
+	sync_out(vcpu);
+	vitrine_fpu_put(vcpu);
+	vitrine_vcpu_put(vcpu);
+	if (ret == EXIT_USER)
+		vcpu->stats.user_exits++;
+	if (vcpu->sigset_active)
+		sigprocmask(SIG_SETMASK, &saved, NULL);
+	return ret;
+}

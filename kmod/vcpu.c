@@ -1,0 +1,425 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Virtual CPUs: creation, reset, the vCPU fd and its run area, loading on a CPU.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/anon_inodes.h>
+#include <linux/err.h>
+#include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/preempt.h>
+#include <linux/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/percpu.h>
+#include <asm/debugreg.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
+#include "cpuid.h"
+#include "fpu.h"
+#include "ioctl.h"
+#include "mce.h"
+#include "msr.h"
+#include "regs.h"
+#include "run.h"
+#include "stats.h"
+#include "tsc.h"
+#include "guest.h"
+#include "vm.h"
+
+void vitrine_vcpu_reset(struct vitrine_vcpu *vcpu, bool init)
+{
+	memset(&vcpu->events, 0, sizeof(vcpu->events));
+	memset(vcpu->regs, 0, sizeof(vcpu->regs));
+	vcpu->regs[VITRINE_REG_RIP] = 0xfff0;
+	vcpu->regs[VITRINE_REG_RFLAGS] = X86_EFLAGS_FIXED;
+	vcpu->regs[VITRINE_REG_RDX] = 0x600;	/* family 6: what firmware finds after reset */
+	vcpu->regs_avail = vcpu->regs_dirty = GENMASK(VITRINE_NR_REGS - 1, 0);
+	vcpu->cr2 = 0;
+	vcpu->cr8 = 0;
+	vcpu->complete_user_exit = NULL;
+	vitrine_msr_reset(vcpu, init);
+	vitrine_fpu_reset(vcpu, init);
+	vitrine_backend->vcpu_reset(vcpu, init);
+	vitrine_backend->set_efer(vcpu, 0);
+	vitrine_backend->set_cr0(vcpu, X86_CR0_ET | (init ? vcpu->cr0 & (X86_CR0_CD | X86_CR0_NW) :
+						     X86_CR0_CD | X86_CR0_NW));
+	vitrine_backend->set_cr3(vcpu, 0);
+	vitrine_backend->set_cr4(vcpu, 0);
+	vitrine_debug_reset(vcpu);
+	vitrine_lapic_reset(vcpu, init);
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+}
+
+static void load_on_this_cpu(struct vitrine_vcpu *vcpu)
+{
+	int cpu = raw_smp_processor_id();
+
+	vitrine_backend->vcpu_load(vcpu, cpu);
+	WRITE_ONCE(vcpu->cpu, cpu);
+}
+
+static void sched_in(struct preempt_notifier *notifier, int cpu)
+{
+	struct vitrine_vcpu *vcpu = container_of(notifier, struct vitrine_vcpu, preempt_notifier);
+
+	load_on_this_cpu(vcpu);
+	vcpu->stats.preemptions++;
+}
+
+static void sched_out(struct preempt_notifier *notifier, struct task_struct *next)
+{
+	struct vitrine_vcpu *vcpu = container_of(notifier, struct vitrine_vcpu, preempt_notifier);
+
+	vitrine_backend->vcpu_put(vcpu);
+	WRITE_ONCE(vcpu->cpu, -1);
+}
+
+static struct preempt_ops preempt_ops = {
+	.sched_in = sched_in,
+	.sched_out = sched_out,
+};
+
+/* From here to the put this thread's CPU holds the vCPU's state, wherever the scheduler moves it. */
+void vitrine_vcpu_load(struct vitrine_vcpu *vcpu)
+{
+	preempt_disable();
+	preempt_notifier_register(&vcpu->preempt_notifier);
+	load_on_this_cpu(vcpu);
+	preempt_enable();
+}
+
+void vitrine_vcpu_put(struct vitrine_vcpu *vcpu)
+{
+	preempt_disable();
+	vitrine_backend->vcpu_put(vcpu);
+	WRITE_ONCE(vcpu->cpu, -1);
+	preempt_notifier_unregister(&vcpu->preempt_notifier);
+	preempt_enable();
+}
+
+void vitrine_vcpu_kick(struct vitrine_vcpu *vcpu)
+{
+	int cpu;
+
+	if (rcuwait_wake_up(&vcpu->wait))
+		return;
+	cpu = get_cpu();
+	/* Pairs with run.c: the mode is set before the requests are looked at. */
+	smp_mb();
+	if (READ_ONCE(vcpu->mode) == VITRINE_IN_GUEST) {
+		int target = READ_ONCE(vcpu->cpu);
+
+		if (target >= 0 && target != cpu && cpu_online(target))
+			smp_send_reschedule(target);
+	}
+	put_cpu();
+}
+
+static void queue(struct vitrine_vcpu *vcpu, const struct vitrine_exception *exception)
+{
+	vcpu->stats.exceptions_injected++;
+	if (vitrine_events_queue_exception(&vcpu->events, exception))
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_TRIPLE_FAULT);
+	else
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+}
+
+void vitrine_vcpu_queue_exception(struct vitrine_vcpu *vcpu, u8 nr, bool has_error, u32 error_code)
+{
+	struct vitrine_exception exception = { .nr = nr, .has_error = has_error, .error_code = error_code };
+
+	queue(vcpu, &exception);
+}
+
+void vitrine_vcpu_queue_page_fault(struct vitrine_vcpu *vcpu, u64 cr2, u32 error_code)
+{
+	struct vitrine_exception exception = { .nr = X86_TRAP_PF, .has_error = true, .error_code = error_code,
+					       .has_payload = true, .payload = cr2 };
+
+	queue(vcpu, &exception);
+}
+
+void vitrine_vcpu_queue_debug(struct vitrine_vcpu *vcpu, u64 dr6_bits)
+{
+	struct vitrine_exception exception = { .nr = X86_TRAP_DB, .has_payload = true, .payload = dr6_bits };
+
+	queue(vcpu, &exception);
+}
+
+void vitrine_vcpu_insn_done(struct vitrine_vcpu *vcpu)
+{
+	if (unlikely(vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP)) {
+		vcpu->db.exit_dr6 = DR_STEP;
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_DEBUG_EXIT);
+	}
+	if (unlikely(vitrine_rflags_read(vcpu) & X86_EFLAGS_TF))
+		vitrine_vcpu_queue_debug(vcpu, DR_STEP);
+}
+
+static long vcpu_ioctl_set_signal_mask(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_vcpu *vcpu = obj;
+	struct kvm_signal_mask header;
+	sigset_t set;
+
+	if (!arg->value) {
+		vcpu->sigset_active = false;
+		return 0;
+	}
+	if (copy_from_user(&header, arg->user, sizeof(header)))
+		return -EFAULT;
+	if (header.len != sizeof(set)) {
+		pr_debug_ratelimited("KVM_SET_SIGNAL_MASK: len is %u, must be %zu\n", header.len, sizeof(set));
+		return -EINVAL;
+	}
+	if (copy_from_user(&set, arg->user + sizeof(header), sizeof(set)))
+		return -EFAULT;
+	sigdelsetmask(&set, sigmask(SIGKILL) | sigmask(SIGSTOP));
+	vcpu->sigset = set;
+	vcpu->sigset_active = true;
+	return 0;
+}
+
+static const struct vitrine_ioctl vcpu_ioctls[] = {
+	{ KVM_SET_SIGNAL_MASK, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_NO_LOAD | VITRINE_IOCTL_RAW,
+	  vcpu_ioctl_set_signal_mask },
+	{}
+};
+
+static const struct vitrine_ioctl *const vcpu_tables[] = {
+	vcpu_ioctls,
+	vitrine_regs_ioctls,
+	vitrine_sregs_ioctls,
+	vitrine_debug_ioctls,
+	vitrine_vcpu_state_ioctls,
+	vitrine_fpu_ioctls,
+	vitrine_cpuid_vcpu_ioctls,
+	vitrine_msr_vcpu_ioctls,
+	vitrine_mce_vcpu_ioctls,
+	vitrine_tsc_vcpu_ioctls,
+	vitrine_irq_vcpu_ioctls,
+	vitrine_walk_vcpu_ioctls,
+	vitrine_stats_vcpu_ioctls,
+	NULL
+};
+
+static struct vitrine_ioctl_set vcpu_set = { .tables = vcpu_tables };
+
+static long call_locked(const struct vitrine_ioctl *row, struct vitrine_vcpu *vcpu, unsigned long value)
+{
+	long ret;
+
+	if (mutex_lock_killable(&vcpu->mutex))
+		return -EINTR;
+	if (row->flags & VITRINE_IOCTL_NO_LOAD) {
+		ret = vitrine_ioctl_call(row, vcpu, value);
+	} else {
+		vitrine_vcpu_load(vcpu);
+		ret = vitrine_ioctl_call(row, vcpu, value);
+		vitrine_vcpu_put(vcpu);
+	}
+	mutex_unlock(&vcpu->mutex);
+	return ret;
+}
+
+static long vcpu_fd_ioctl(struct file *file, unsigned int cmd, unsigned long value)
+{
+	struct vitrine_vcpu *vcpu = file->private_data;
+	const struct vitrine_ioctl *row;
+	long ret;
+
+	if (vcpu->vm->mm != current->mm || READ_ONCE(vcpu->vm->dead))
+		return -EIO;
+	if (likely(cmd == KVM_RUN)) {
+		if (mutex_lock_killable(&vcpu->mutex))
+			return -EINTR;
+		ret = vitrine_vcpu_run(vcpu, value);
+		mutex_unlock(&vcpu->mutex);
+		return ret;
+	}
+	row = vitrine_ioctl_find(&vcpu_set, cmd);
+	if (!row)
+		return -ENOTTY;
+	if (!(row->flags & VITRINE_IOCTL_LOCK))
+		return vitrine_ioctl_call(row, vcpu, value);
+	return call_locked(row, vcpu, value);
+}
+
+static vm_fault_t vcpu_fd_fault(struct vm_fault *vmf)
+{
+	struct vitrine_vcpu *vcpu = vmf->vma->vm_file->private_data;
+	struct page *page;
+
+	if (vmf->pgoff >= ARRAY_SIZE(vcpu->run_pages))
+		return VM_FAULT_SIGBUS;
+	page = vcpu->run_pages[vmf->pgoff];
+	get_page(page);
+	vmf->page = page;
+	return 0;
+}
+
+static const struct vm_operations_struct vcpu_vm_ops = { .fault = vcpu_fd_fault };
+
+static int vcpu_fd_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	vma->vm_ops = &vcpu_vm_ops;
+	return 0;
+}
+
+static int vcpu_fd_release(struct inode *inode, struct file *file)
+{
+	struct vitrine_vcpu *vcpu = file->private_data;
+
+	vitrine_vm_put(vcpu->vm);
+	return 0;
+}
+
+static const struct file_operations vcpu_fops = {
+	.owner = THIS_MODULE,
+	.release = vcpu_fd_release,
+	.unlocked_ioctl = vcpu_fd_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.mmap = vcpu_fd_mmap,
+	.llseek = noop_llseek,
+};
+
+static void free_run_area(struct vitrine_vcpu *vcpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(vcpu->run_pages); i++)
+		if (vcpu->run_pages[i])
+			__free_page(vcpu->run_pages[i]);
+}
+
+static int alloc_run_area(struct vitrine_vcpu *vcpu)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(vcpu->run_pages); i++) {
+		vcpu->run_pages[i] = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+		if (!vcpu->run_pages[i]) {
+			free_run_area(vcpu);
+			return -ENOMEM;
+		}
+	}
+	vcpu->run = page_address(vcpu->run_pages[0]);
+	vcpu->pio_data = page_address(vcpu->run_pages[KVM_PIO_PAGE_OFFSET]);
+	return 0;
+}
+
+/* Not visible to anybody yet, or not any more. */
+static struct vitrine_vcpu *alloc_vcpu(struct vitrine_vm *vm, u32 id)
+{
+	struct vitrine_vcpu *vcpu = vitrine_backend->vcpu_create(vm);
+	int ret;
+
+	if (IS_ERR(vcpu))
+		return vcpu;
+	vcpu->vm = vm;
+	vcpu->id = id;
+	vcpu->cpu = -1;
+	mutex_init(&vcpu->mutex);
+	rcuwait_init(&vcpu->wait);
+	preempt_notifier_init(&vcpu->preempt_notifier, &preempt_ops);
+	ret = alloc_run_area(vcpu);
+	if (ret)
+		goto err_free_vcpu;
+	ret = vitrine_fpu_create(vcpu);
+	if (ret)
+		goto err_free_run;
+	if (vm->irq.mode != VITRINE_IRQCHIP_NONE) {
+		ret = vitrine_lapic_create(vcpu);
+		if (ret)
+			goto err_free_fpu;
+	}
+	vcpu->mp_state = vm->irq.mode == VITRINE_IRQCHIP_NONE || id == vm->bsp_id ?
+			 KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED;
+	return vcpu;
+
+err_free_fpu:
+	vitrine_fpu_free(vcpu);
+err_free_run:
+	free_run_area(vcpu);
+err_free_vcpu:
+	vitrine_backend->vcpu_free(vcpu);
+	return ERR_PTR(ret);
+}
+
+void vitrine_vcpu_destroy(struct vitrine_vcpu *vcpu)
+{
+	if (vcpu->lapic)
+		vitrine_lapic_free(vcpu);
+	vitrine_cpuid_free(vcpu);
+	vitrine_fpu_free(vcpu);
+	vitrine_mmu_cache_free(vcpu);
+	free_run_area(vcpu);
+	vitrine_backend->vcpu_free(vcpu);
+}
+
+static bool id_is_taken(struct vitrine_vm *vm, u32 id)
+{
+	struct vitrine_vcpu *vcpu;
+	unsigned long index;
+
+	xa_for_each(&vm->vcpus, index, vcpu)
+		if (vcpu->id == id)
+			return true;
+	return false;
+}
+
+/* vm->lock is held. Returns the new fd. */
+int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
+{
+	struct vitrine_vcpu *vcpu;
+	int ret;
+
+	if (vm->nr_vcpus >= VITRINE_MAX_VCPUS)
+		return -EINVAL;
+	if (id_is_taken(vm, id))
+		return -EEXIST;
+	vcpu = alloc_vcpu(vm, id);
+	if (IS_ERR(vcpu))
+		return PTR_ERR(vcpu);
+	mutex_lock(&vcpu->mutex);
+	vitrine_vcpu_load(vcpu);
+	vitrine_vcpu_reset(vcpu, false);
+	vitrine_tsc_init_vcpu(vcpu);
+	vitrine_vcpu_put(vcpu);
+	mutex_unlock(&vcpu->mutex);
+
+	vcpu->index = vm->nr_vcpus;
+	ret = xa_err(xa_store(&vm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT));
+	if (ret)
+		goto err_destroy;
+	vitrine_vm_get(vm);
+	ret = anon_inode_getfd("vitrine-vcpu", &vcpu_fops, vcpu, O_RDWR | O_CLOEXEC);
+	if (ret < 0)
+		goto err_erase;
+	vm->nr_vcpus++;
+	/* Pairs with those who walk the vCPUs: what the count covers is whole. */
+	smp_wmb();
+	atomic_inc(&vm->online_vcpus);
+	return ret;
+
+err_erase:
+	xa_erase(&vm->vcpus, vcpu->index);
+	vitrine_vm_put(vm);
+err_destroy:
+	vitrine_vcpu_destroy(vcpu);
+	return ret;
+}
+
+int vitrine_vcpu_module_init(void)
+{
+	return vitrine_ioctl_set_build(&vcpu_set);
+}
+
+void vitrine_vcpu_module_exit(void)
+{
+}

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Virtual machines: creation, the VM fd, and the end when the last fd is gone.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/anon_inodes.h>
+#include <linux/cpumask.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kvm.h>
+#include <linux/module.h>
+#include <linux/preempt.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+
+#include "bus.h"
+#include "dev.h"
+#include "hardware.h"
+#include "ioctl.h"
+#include "tsc.h"
+#include "vcpu.h"
+#include "vm.h"
+
+static DEFINE_MUTEX(list_lock);
+static LIST_HEAD(vms);			/* [list_lock] */
+static unsigned int nr_vms;		/* [list_lock] */
+static u64 next_id = 1;			/* [list_lock] */
+
+static void list_vm(struct vitrine_vm *vm)
+{
+	mutex_lock(&list_lock);
+	vm->id = next_id++;
+	list_add_tail(&vm->node, &vms);
+	nr_vms++;
+	mutex_unlock(&list_lock);
+}
+
+static void unlist_vm(struct vitrine_vm *vm)
+{
+	mutex_lock(&list_lock);
+	list_del(&vm->node);
+	nr_vms--;
+	mutex_unlock(&list_lock);
+}
+
+unsigned int vitrine_vm_count(void)
+{
+	return READ_ONCE(nr_vms);
+}
+
+struct vitrine_vm *vitrine_vm_create(void)
+{
+	struct vitrine_vm *vm;
+	int ret;
+
+	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	if (!vm)
+		return ERR_PTR(-ENOMEM);
+	refcount_set(&vm->users, 1);
+	mutex_init(&vm->lock);
+	mutex_init(&vm->slots_lock);
+	xa_init_flags(&vm->vcpus, XA_FLAGS_ACCOUNT);
+	vm->mm = current->mm;
+	mmgrab(vm->mm);
+	vitrine_irq_init(vm);
+	vm->default_tsc_khz = tsc_khz;
+
+	preempt_notifier_inc();
+	ret = vitrine_hardware_get();
+	if (ret)
+		goto err_free_vm;
+	ret = init_srcu_struct(&vm->srcu);
+	if (ret)
+		goto err_put_hardware;
+	ret = vitrine_memslots_init(vm);
+	if (ret)
+		goto err_cleanup_srcu;
+	ret = vitrine_mmu_init(vm);
+	if (ret)
+		goto err_destroy_slots;
+	ret = vitrine_bus_init(vm);
+	if (ret)
+		goto err_destroy_mmu;
+	vm->notifier.ops = &vitrine_mmu_notifier_ops;
+	ret = mmu_notifier_register(&vm->notifier, vm->mm);
+	if (ret)
+		goto err_destroy_bus;
+	list_vm(vm);
+	return vm;
+
+err_destroy_bus:
+	vitrine_bus_destroy(vm);
+err_destroy_mmu:
+	vitrine_mmu_destroy(vm);
+err_destroy_slots:
+	vitrine_memslots_destroy(vm);
+err_cleanup_srcu:
+	cleanup_srcu_struct(&vm->srcu);
+err_put_hardware:
+	vitrine_hardware_put();
+err_free_vm:
+	preempt_notifier_dec();
+	mmdrop(vm->mm);
+	kfree(vm);
+	return ERR_PTR(ret);
+}
+
+static void destroy_vm(struct vitrine_vm *vm)
+{
+	struct vitrine_vcpu *vcpu;
+	unsigned long index;
+
+	unlist_vm(vm);
+	/* After this nobody changes the tables but us. */
+	mmu_notifier_unregister(&vm->notifier, vm->mm);
+	vitrine_bus_destroy(vm);
+	vitrine_irq_destroy(vm);
+	xa_for_each(&vm->vcpus, index, vcpu)
+		vitrine_vcpu_destroy(vcpu);
+	xa_destroy(&vm->vcpus);
+	vitrine_mmu_destroy(vm);
+	vitrine_memslots_destroy(vm);
+	cleanup_srcu_struct(&vm->srcu);
+	vitrine_hardware_put();
+	preempt_notifier_dec();
+	mmdrop(vm->mm);
+	kfree(vm);
+}
+
+void vitrine_vm_get(struct vitrine_vm *vm)
+{
+	refcount_inc(&vm->users);
+}
+
+void vitrine_vm_put(struct vitrine_vm *vm)
+{
+	if (refcount_dec_and_test(&vm->users))
+		destroy_vm(vm);
+}
+
+void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why)
+{
+	if (xchg(&vm->dead, true))
+		return;
+	pr_warn_ratelimited("VM %llu ended: %s\n", vm->id, why);
+}
+
+static void nothing(void *unused)
+{
+}
+
+/*
+ * Sets @request on every vCPU and returns only when none of them is in the guest still ignorant of it: those in the
+ * guest are interrupted, those outside find it before they enter.
+ */
+void vitrine_vm_kick_all(struct vitrine_vm *vm, unsigned int request)
+{
+	struct vitrine_vcpu *vcpu;
+	unsigned long index;
+	cpumask_var_t cpus;
+	bool have_mask, any = false;
+	int self;
+
+	/* Called under mmu.lock; without memory for a mask everybody is interrupted. */
+	have_mask = zalloc_cpumask_var(&cpus, GFP_ATOMIC);
+	self = get_cpu();
+	vitrine_vm_for_each_vcpu(index, vcpu, vm) {
+		int cpu;
+
+		vitrine_vcpu_request(vcpu, request);
+		/* Pairs with run.c: the mode is set before the requests are looked at. */
+		smp_mb__after_atomic();
+		cpu = READ_ONCE(vcpu->cpu);
+		if (READ_ONCE(vcpu->mode) != VITRINE_IN_GUEST || cpu < 0 || cpu == self)
+			continue;
+		any = true;
+		if (have_mask)
+			cpumask_set_cpu(cpu, cpus);
+	}
+	if (any)
+		smp_call_function_many(have_mask ? cpus : cpu_online_mask, nothing, NULL, true);
+	put_cpu();
+	if (have_mask)
+		free_cpumask_var(cpus);
+}
+
+static long vm_ioctl_create_vcpu(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	if (arg->value >= VITRINE_MAX_VCPU_IDS) {
+		pr_debug_ratelimited("KVM_CREATE_VCPU: id is %lu, must be below %u\n", arg->value,
+				     VITRINE_MAX_VCPU_IDS);
+		return -EINVAL;
+	}
+	return vitrine_vcpu_create(obj, arg->value);
+}
+
+static long vm_ioctl_check_extension(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	return vitrine_dev_extension(obj, arg->value);
+}
+
+static long vm_ioctl_set_tss_addr(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_vm *vm = obj;
+
+	if (arg->value > U32_MAX - 3 * PAGE_SIZE) {
+		pr_debug_ratelimited("KVM_SET_TSS_ADDR: address is 0x%lx, its three pages must end below 4 GiB\n",
+				     arg->value);
+		return -EINVAL;
+	}
+	/* Unrestricted guests need none of it; kept so that VMMs find their rules unchanged. */
+	vm->tss_addr = arg->value;
+	return 0;
+}
+
+static long vm_ioctl_set_identity_map_addr(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_vm *vm = obj;
+
+	if (vm->nr_vcpus) {
+		pr_debug_ratelimited("KVM_SET_IDENTITY_MAP_ADDR: too late, a vCPU exists\n");
+		return -EINVAL;
+	}
+	vm->identity_map_addr = *(u64 *)arg->data;
+	return 0;
+}
+
+static long vm_ioctl_set_boot_cpu_id(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_vm *vm = obj;
+
+	if (vm->nr_vcpus)
+		return -EBUSY;
+	if (arg->value >= VITRINE_MAX_VCPU_IDS)
+		return -EINVAL;
+	vm->bsp_id = arg->value;
+	return 0;
+}
+
+static long vm_ioctl_enable_cap(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	const struct kvm_enable_cap *cap = arg->data;
+	struct vitrine_vm *vm = obj;
+
+	if (cap->flags) {
+		pr_debug_ratelimited("KVM_ENABLE_CAP: flags is 0x%x, must be 0\n", cap->flags);
+		return -EINVAL;
+	}
+	switch (cap->cap) {
+	case KVM_CAP_EXCEPTION_PAYLOAD:
+		vm->exception_payload = cap->args[0];
+		return 0;
+	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
+		vm->triple_fault_event = cap->args[0];
+		return 0;
+	case KVM_CAP_MSR_PLATFORM_INFO:
+		vm->platform_info_hidden = !cap->args[0];
+		return 0;
+	default:
+		pr_debug_ratelimited("KVM_ENABLE_CAP: cap %u cannot be enabled on a VM\n", cap->cap);
+		return -EINVAL;
+	}
+}
+
+static const struct vitrine_ioctl vm_ioctls[] = {
+	{ KVM_CREATE_VCPU, VITRINE_IOCTL_LOCK, vm_ioctl_create_vcpu },
+	{ KVM_CHECK_EXTENSION, 0, vm_ioctl_check_extension },
+	{ KVM_SET_TSS_ADDR, VITRINE_IOCTL_LOCK, vm_ioctl_set_tss_addr },
+	{ KVM_SET_IDENTITY_MAP_ADDR, VITRINE_IOCTL_LOCK, vm_ioctl_set_identity_map_addr },
+	{ KVM_SET_BOOT_CPU_ID, VITRINE_IOCTL_LOCK, vm_ioctl_set_boot_cpu_id },
+	{ KVM_ENABLE_CAP, VITRINE_IOCTL_LOCK, vm_ioctl_enable_cap },
+	{}
+};
+
+static const struct vitrine_ioctl *const vm_tables[] = {
+	vm_ioctls,
+	vitrine_memslot_ioctls,
+	vitrine_irq_vm_ioctls,
+	vitrine_tsc_vm_ioctls,
+	NULL
+};
+
+static struct vitrine_ioctl_set vm_set = { .tables = vm_tables };
+
+static long vm_fd_ioctl(struct file *file, unsigned int cmd, unsigned long value)
+{
+	const struct vitrine_ioctl *row = vitrine_ioctl_find(&vm_set, cmd);
+	struct vitrine_vm *vm = file->private_data;
+	long ret;
+
+	/* Its memory is the creator's address space; from another one every address would mean something else. */
+	if (vm->mm != current->mm || READ_ONCE(vm->dead))
+		return -EIO;
+	if (!row)
+		return -ENOTTY;
+	if (!(row->flags & VITRINE_IOCTL_LOCK))
+		return vitrine_ioctl_call(row, vm, value);
+	if (mutex_lock_killable(&vm->lock))
+		return -EINTR;
+	ret = vitrine_ioctl_call(row, vm, value);
+	mutex_unlock(&vm->lock);
+	return ret;
+}
+
+static int vm_fd_release(struct inode *inode, struct file *file)
+{
+	vitrine_vm_put(file->private_data);
+	return 0;
+}
+
+static const struct file_operations vm_fops = {
+	.owner = THIS_MODULE,
+	.release = vm_fd_release,
+	.unlocked_ioctl = vm_fd_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+int vitrine_vm_open_fd(struct vitrine_vm *vm)
+{
+	return anon_inode_getfd("vitrine-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
+}
+
+int vitrine_vm_init(void)
+{
+	return vitrine_ioctl_set_build(&vm_set);
+}
+
+void vitrine_vm_exit(void)
+{
+	WARN_ON(!list_empty(&vms));
+}

@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What each exit means. A handler reads the facts it needs beyond vcpu->exit and either does the little there is to
+ * do or hands plain facts to the neutral completions; it advances RIP itself where the instruction is done.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kernel.h>
+#include <linux/kvm.h>
+#include <linux/nospec.h>
+#include <linux/srcu.h>
+#include <linux/percpu.h>
+#include <asm/debugreg.h>
+#include <asm/smp.h>
+#include <asm/trapnr.h>
+#include <asm/vmx.h>
+
+#include "../cpuid.h"
+#include "../exit.h"
+#include "../fpu.h"
+#include "../mmu.h"
+#include "../msr.h"
+#include "../regs.h"
+#include "../vm.h"
+#include "mitigation.h"
+#include "vmx.h"
+
+static int inject_ud(struct vitrine_vcpu *vcpu)
+{
+	vitrine_vcpu_queue_exception(vcpu, X86_TRAP_UD, false, 0);
+	return EXIT_RESUME;
+}
+
+static int inject_gp(struct vitrine_vcpu *vcpu)
+{
+	vitrine_vcpu_queue_exception(vcpu, X86_TRAP_GP, true, 0);
+	return EXIT_RESUME;
+}
+
+static int skip(struct vitrine_vcpu *vcpu)
+{
+	vmx_skip_insn(vcpu);
+	return EXIT_RESUME;
+}
+
+/*
+ * "NMI unblocking due to IRET": the exit interrupted an IRET that had already lifted the blocking; it is executed
+ * again, so the blocking must be back. The bit means nothing when an event was being delivered.
+ */
+static void restore_nmi_blocking(struct vitrine_vcpu *vcpu)
+{
+	if (!(vcpu->exit.vectoring_info & VECTORING_INFO_VALID_MASK))
+		vmx_set_nmi_masked(vcpu, true);
+}
+
+static int handle_debug_exception(struct vitrine_vcpu *vcpu)
+{
+	u64 dr6_bits = vcpu->exit.qualification;
+	u32 state;
+
+	if (vcpu->db.guest_debug & KVM_GUESTDBG_USE_HW_BP) {
+		vcpu->db.exit_dr6 = dr6_bits;
+		return vitrine_debug_exit(vcpu);
+	}
+	/* INT1 is a trap: its RIP is the next instruction's, as the others' is already. */
+	if ((vcpu->exit.intr_info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_PRIV_SW_EXCEPTION) {
+		vmx_skip_insn(vcpu);
+	} else {
+		/* An entry with TF and a shadow demands a pending single-step. */
+		state = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+		if (state & (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS) &&
+		    vitrine_rflags_read(vcpu) & X86_EFLAGS_TF)
+			vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, DR_STEP);
+	}
+	vitrine_vcpu_queue_debug(vcpu, dr6_bits);
+	return EXIT_RESUME;
+}
+
+static int handle_breakpoint(struct vitrine_vcpu *vcpu)
+{
+	struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
+
+	vcpu->db.exit_dr6 = 0;
+	vitrine_debug_exit(vcpu);
+	arch->exception = X86_TRAP_BP;
+	return EXIT_USER;
+}
+
+/* NMIs and machine checks were handed to the host in vmx_vcpu_run(), before anything else could run. */
+static int handle_exception_nmi(struct vitrine_vcpu *vcpu)
+{
+	u32 info = vcpu->exit.intr_info;
+	u8 vector = info & INTR_INFO_VECTOR_MASK;
+	u64 facts[4];
+
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
+		return EXIT_RESUME;
+	if (info & INTR_INFO_UNBLOCK_NMI && vector != X86_TRAP_DF)
+		restore_nmi_blocking(vcpu);
+	switch (vector) {
+	case X86_TRAP_DB:
+		return handle_debug_exception(vcpu);
+	case X86_TRAP_BP:
+		return handle_breakpoint(vcpu);
+	case X86_TRAP_MC:
+		return EXIT_RESUME;
+	case X86_TRAP_AC:
+		vitrine_vcpu_queue_exception(vcpu, X86_TRAP_AC, true, vmcs_read(VM_EXIT_INTR_ERROR_CODE));
+		return EXIT_RESUME;
+	default:
+		facts[0] = info;
+		facts[1] = vcpu->exit.vectoring_info;
+		facts[2] = vcpu->exit.qualification;
+		facts[3] = vitrine_rip_read(vcpu);
+		return vitrine_exit_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX, ARRAY_SIZE(facts), facts);
+	}
+}
+
+/* It is still pending, and came in when run.c turned interrupts on. */
+static int handle_external_interrupt(struct vitrine_vcpu *vcpu)
+{
+	return EXIT_RESUME;
+}
+
+static int handle_triple_fault(struct vitrine_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return EXIT_USER;
+}
+
+static int handle_interrupt_window(struct vitrine_vcpu *vcpu)
+{
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+	if (!vcpu->irq_window_requested)
+		return EXIT_RESUME;
+	vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+	return EXIT_USER;
+}
+
+static int handle_nmi_window(struct vitrine_vcpu *vcpu)
+{
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+	return EXIT_RESUME;
+}
+
+/* Hardware task switches need an emulator of the whole TSS machinery: out with the facts. */
+static int handle_task_switch(struct vitrine_vcpu *vcpu)
+{
+	pr_debug_ratelimited("the guest made a hardware task switch to selector 0x%llx, which is not emulated\n",
+			     vcpu->exit.qualification & 0xffff);
+	return vitrine_exit_emulation_failure(vcpu);
+}
+
+static int handle_cpuid(struct vitrine_vcpu *vcpu)
+{
+	u64 *regs = vcpu->regs;
+	u32 eax = regs[VITRINE_REG_RAX], ecx = regs[VITRINE_REG_RCX];
+	u32 ebx, edx;
+
+	if (unlikely(vcpu->msrs.misc_features) && vitrine_cpuid_faults(vcpu))
+		return inject_gp(vcpu);
+	vitrine_cpuid_emulate(vcpu, &eax, &ebx, &ecx, &edx);
+	regs[VITRINE_REG_RAX] = eax;
+	regs[VITRINE_REG_RBX] = ebx;
+	regs[VITRINE_REG_RCX] = ecx;
+	regs[VITRINE_REG_RDX] = edx;
+	return skip(vcpu);
+}
+
+static int handle_hlt(struct vitrine_vcpu *vcpu)
+{
+	vmx_skip_insn(vcpu);
+	return vitrine_exit_hlt(vcpu);
+}
+
+/* No performance counters are offered: RDPMC of any index faults. */
+static int handle_rdpmc(struct vitrine_vcpu *vcpu)
+{
+	return inject_gp(vcpu);
+}
+
+static int handle_vmcall(struct vitrine_vcpu *vcpu)
+{
+	vmx_skip_insn(vcpu);
+	return vitrine_exit_hypercall(vcpu);
+}
+
+/* The guest is offered no VMX, no INVPCID without the control, no SGX: these do not exist for it. */
+static int handle_undefined(struct vitrine_vcpu *vcpu)
+{
+	return inject_ud(vcpu);
+}
+
+/* "Exit Qualification for I/O Instructions"; VM-exit instruction information for the string forms */
+static int handle_io(struct vitrine_vcpu *vcpu)
+{
+	u64 qualification = vcpu->exit.qualification;
+	struct io_exit io = {
+		.port = qualification >> 16,
+		.size = (qualification & 7) + 1,
+		.in = qualification & BIT(3),
+		.string = qualification & BIT(4),
+		.rep = qualification & BIT(5),
+	};
+	int idx, ret;
+
+	if (unlikely(io.string)) {
+		/* Address size in 9:7; segment in 17:15, for OUTS only: INS always writes to ES. */
+		u32 info = vmcs_read(VMX_INSTRUCTION_INFO);
+
+		io.addr_size = 2 << ((info >> 7) & 7);
+		io.seg = io.in ? VITRINE_SEG_ES : (info >> 15) & 7;
+	}
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	ret = vitrine_exit_io(vcpu, &io);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
+}
+
+static int handle_rdmsr(struct vitrine_vcpu *vcpu)
+{
+	u32 msr = vcpu->regs[VITRINE_REG_RCX];
+	u64 data;
+
+	if (vitrine_msr_read(vcpu, msr, &data, false))
+		return inject_gp(vcpu);
+	vcpu->regs[VITRINE_REG_RAX] = (u32)data;
+	vcpu->regs[VITRINE_REG_RDX] = data >> 32;
+	return skip(vcpu);
+}
+
+static int handle_wrmsr(struct vitrine_vcpu *vcpu)
+{
+	u32 msr = vcpu->regs[VITRINE_REG_RCX];
+	u64 data = (u32)vcpu->regs[VITRINE_REG_RAX] | vcpu->regs[VITRINE_REG_RDX] << 32;
+
+	if (vitrine_msr_write(vcpu, msr, data, false))
+		return inject_gp(vcpu);
+	return skip(vcpu);
+}
+
+static int handle_invalid_state(struct vitrine_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	const char *check = vmx_invalid_guest_state(vmx);
+
+	pr_info_ratelimited("VM %llu vCPU %u: entry refused, invalid guest state: %s\n", vcpu->vm->id, vcpu->id,
+			    check ?: "none of the checks known here failed");
+	vmx_dump_vmcs(vmx);
+	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	vcpu->run->fail_entry.hardware_entry_failure_reason = vcpu->exit.reason;
+	vcpu->run->fail_entry.cpu = raw_smp_processor_id();
+	return EXIT_USER;
+}
+
+/* The guest is not offered MONITOR and MWAIT; where it uses them all the same, they do nothing. */
+static int handle_monitor_mwait(struct vitrine_vcpu *vcpu)
+{
+	return skip(vcpu);
+}
+
+static int handle_monitor_trap(struct vitrine_vcpu *vcpu)
+{
+	vcpu->db.exit_dr6 = DR_STEP;
+	return vitrine_debug_exit(vcpu);
+}
+
+static int handle_ept_violation(struct vitrine_vcpu *vcpu)
+{
+	u64 qualification = vcpu->exit.qualification;
+	struct mem_fault fault = {
+		.gpa = vmcs_read(GUEST_PHYSICAL_ADDRESS),
+		.read = qualification & EPT_VIOLATION_ACC_READ,
+		.write = qualification & EPT_VIOLATION_ACC_WRITE,
+		.exec = qualification & EPT_VIOLATION_ACC_INSTR,
+		.present = qualification & EPT_VIOLATION_RWX_MASK,
+	};
+	int idx, ret;
+
+	if (unlikely(qualification & INTR_INFO_UNBLOCK_NMI))
+		restore_nmi_blocking(vcpu);
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	ret = vitrine_mmu_fault(vcpu, &fault);
+	if (ret == VITRINE_FAULT_MMIO) {
+		fault.gva_valid = qualification & EPT_VIOLATION_GVA_IS_VALID &&
+				  qualification & EPT_VIOLATION_GVA_TRANSLATED;
+		if (fault.gva_valid)
+			fault.gva = vmcs_read(GUEST_LINEAR_ADDRESS);
+		ret = vitrine_exit_mmio(vcpu, &fault);
+	}
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
+}
+
+/* None of our entries is of a forbidden form, so one that is was not written by us. */
+static int handle_ept_misconfig(struct vitrine_vcpu *vcpu)
+{
+	WARN_ONCE(1, KBUILD_MODNAME ": EPT misconfiguration at 0x%llx\n", (u64)vmcs_read(GUEST_PHYSICAL_ADDRESS));
+	vitrine_vm_mark_dead(vcpu->vm, "EPT misconfiguration");
+	return -EIO;
+}
+
+/* The bound on one stay: interrupts that waited came in when run.c turned them on. */
+static int handle_preemption_timer(struct vitrine_vcpu *vcpu)
+{
+	return EXIT_RESUME;
+}
+
+/* Guests have no device that is not coherent, and INVD would lose the host's data. */
+static int handle_invd_wbinvd(struct vitrine_vcpu *vcpu)
+{
+	return skip(vcpu);
+}
+
+static int handle_xsetbv(struct vitrine_vcpu *vcpu)
+{
+	u64 value = (u32)vcpu->regs[VITRINE_REG_RAX] | vcpu->regs[VITRINE_REG_RDX] << 32;
+
+	if (vmx_get_cpl(vcpu) || vitrine_fpu_set_xcr(vcpu, vcpu->regs[VITRINE_REG_RCX], value))
+		return inject_gp(vcpu);
+	return skip(vcpu);
+}
+
+static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
+	[EXIT_REASON_EXCEPTION_NMI] = handle_exception_nmi,
+	[EXIT_REASON_EXTERNAL_INTERRUPT] = handle_external_interrupt,
+	[EXIT_REASON_TRIPLE_FAULT] = handle_triple_fault,
+	[EXIT_REASON_INTERRUPT_WINDOW] = handle_interrupt_window,
+	[EXIT_REASON_NMI_WINDOW] = handle_nmi_window,
+	[EXIT_REASON_TASK_SWITCH] = handle_task_switch,
+	[EXIT_REASON_CPUID] = handle_cpuid,
+	[EXIT_REASON_HLT] = handle_hlt,
+	[EXIT_REASON_INVD] = handle_invd_wbinvd,
+	[EXIT_REASON_RDPMC] = handle_rdpmc,
+	[EXIT_REASON_VMCALL] = handle_vmcall,
+	[EXIT_REASON_VMCLEAR] = handle_undefined,
+	[EXIT_REASON_VMLAUNCH] = handle_undefined,
+	[EXIT_REASON_VMPTRLD] = handle_undefined,
+	[EXIT_REASON_VMPTRST] = handle_undefined,
+	[EXIT_REASON_VMREAD] = handle_undefined,
+	[EXIT_REASON_VMRESUME] = handle_undefined,
+	[EXIT_REASON_VMWRITE] = handle_undefined,
+	[EXIT_REASON_VMOFF] = handle_undefined,
+	[EXIT_REASON_VMON] = handle_undefined,
+	[EXIT_REASON_CR_ACCESS] = vmx_exit_cr_access,
+	[EXIT_REASON_DR_ACCESS] = vmx_exit_dr_access,
+	[EXIT_REASON_IO_INSTRUCTION] = handle_io,
+	[EXIT_REASON_MSR_READ] = handle_rdmsr,
+	[EXIT_REASON_MSR_WRITE] = handle_wrmsr,
+	[EXIT_REASON_INVALID_STATE] = handle_invalid_state,
+	[EXIT_REASON_MWAIT_INSTRUCTION] = handle_monitor_mwait,
+	[EXIT_REASON_MONITOR_TRAP_FLAG] = handle_monitor_trap,
+	[EXIT_REASON_MONITOR_INSTRUCTION] = handle_monitor_mwait,
+	[EXIT_REASON_EPT_VIOLATION] = handle_ept_violation,
+	[EXIT_REASON_EPT_MISCONFIG] = handle_ept_misconfig,
+	[EXIT_REASON_INVEPT] = handle_undefined,
+	[EXIT_REASON_PREEMPTION_TIMER] = handle_preemption_timer,
+	[EXIT_REASON_INVVPID] = handle_undefined,
+	[EXIT_REASON_WBINVD] = handle_invd_wbinvd,
+	[EXIT_REASON_XSETBV] = handle_xsetbv,
+	[EXIT_REASON_INVPCID] = handle_undefined,
+};
+
+static int unhandled(struct vitrine_vcpu *vcpu)
+{
+	u64 facts[4] = { vcpu->exit.reason, raw_smp_processor_id(), vcpu->exit.qualification };
+	u8 insn[VITRINE_INSN_MAX_LEN + 1] = {};
+	int idx;
+
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	if (vitrine_exit_fetch_insn(vcpu, insn) > 0)
+		memcpy(&facts[3], insn, sizeof(facts[3]));
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	pr_debug_ratelimited("exit reason %u has no handler\n", (u16)vcpu->exit.reason);
+	return vitrine_exit_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, ARRAY_SIZE(facts), facts);
+}
+
+/* What the last entry injected is settled: delivered, or back to be injected again. */
+static void settle_events(struct vitrine_vcpu *vcpu)
+{
+	u32 info = vcpu->exit.vectoring_info;
+	struct vitrine_event event = {};
+
+	if (likely(!(info & VECTORING_INFO_VALID_MASK))) {
+		vitrine_events_exit(&vcpu->events, NULL);
+		return;
+	}
+	event.type = (info & VECTORING_INFO_TYPE_MASK) >> 8;
+	event.vector = info & VECTORING_INFO_VECTOR_MASK;
+	if (info & VECTORING_INFO_DELIVER_CODE_MASK) {
+		event.has_error = true;
+		event.error_code = vmcs_read(IDT_VECTORING_ERROR_CODE);
+	}
+	if (event.type >= VITRINE_EVENT_SOFT_INTERRUPT)
+		event.insn_len = vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+	vitrine_events_exit(&vcpu->events, &event);
+	if (event.type == VITRINE_EVENT_NMI)
+		vmx_set_nmi_masked(vcpu, false);
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+}
+
+int vmx_handle_exit(struct vitrine_vcpu *vcpu)
+{
+	u32 reason = vcpu->exit.reason;
+	int ret;
+
+	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
+		ret = handle_invalid_state(vcpu);
+	} else {
+		if (unlikely(vcpu->events.entering || vcpu->exit.vectoring_info & VECTORING_INFO_VALID_MASK))
+			settle_events(vcpu);
+		reason &= 0xffff;
+		if (unlikely(reason >= ARRAY_SIZE(handlers)))
+			return unhandled(vcpu);
+		reason = array_index_nospec(reason, ARRAY_SIZE(handlers));
+		if (unlikely(!handlers[reason]))
+			return unhandled(vcpu);
+		ret = handlers[reason](vcpu);
+	}
+	vmx_mitigate_exit_handled(reason);
+	return ret;
+}

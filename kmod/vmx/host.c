@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The host's own state around guests: what is per CPU in the VMCS's host area, what is swapped lazily between a
+ * load and a put, and the SYSCALL MSRs, which wait until the thread returns to userspace.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/percpu.h>
+#include <linux/sched.h>
+#include <linux/smp.h>
+#include <linux/user-return-notifier.h>
+#include <asm/cpu_entry_area.h>
+#include <asm/debugreg.h>
+#include <asm/desc.h>
+#include <asm/fpu/xcr.h>
+#include <asm/fsgsbase.h>
+#include <asm/mmu_context.h>
+#include <asm/nospec-branch.h>
+#include <asm/perf_event.h>
+
+#include "../cpuid.h"
+#include "../vm.h"
+#include "ept.h"
+#include "host.h"
+#include "mitigation.h"
+#include "vmx.h"
+
+u64 vmx_host_xcr0 __ro_after_init;
+bool vmx_perf_present __ro_after_init;
+
+static const u32 shared_msr_index[VITRINE_NR_SHARED_MSRS] = {
+	[VITRINE_MSR_STAR] = MSR_STAR,
+	[VITRINE_MSR_LSTAR] = MSR_LSTAR,
+	[VITRINE_MSR_CSTAR] = MSR_CSTAR,
+	[VITRINE_MSR_FMASK] = MSR_SYSCALL_MASK,
+	[VITRINE_MSR_TSC_AUX] = MSR_TSC_AUX,
+};
+
+/* struct shared_msrs - what of the above this CPU holds now, and what its kernel needs back in userspace */
+struct shared_msrs {
+	struct user_return_notifier notifier;
+	bool registered;
+	bool known;
+	u64 host[VITRINE_NR_SHARED_MSRS];
+	u64 current_value[VITRINE_NR_SHARED_MSRS];
+};
+
+static DEFINE_PER_CPU(struct shared_msrs, shared_msrs);
+
+static void put_back_shared_msrs(struct user_return_notifier *notifier)
+{
+	struct shared_msrs *shared = container_of(notifier, struct shared_msrs, notifier);
+	unsigned long flags;
+	unsigned int i;
+
+	/* Also called by IPI when this CPU leaves VMX: only one of the two may take it off the list. */
+	local_irq_save(flags);
+	if (shared->registered) {
+		shared->registered = false;
+		user_return_notifier_unregister(notifier);
+	}
+	local_irq_restore(flags);
+	for (i = 0; i < VITRINE_NR_SHARED_MSRS; i++) {
+		if (shared->current_value[i] == shared->host[i])
+			continue;
+		wrmsrl(shared_msr_index[i], shared->host[i]);
+		shared->current_value[i] = shared->host[i];
+	}
+}
+
+static void learn_shared_msrs(struct shared_msrs *shared)
+{
+	unsigned int i;
+
+	for (i = 0; i < VITRINE_NR_SHARED_MSRS; i++) {
+		/* Without RDTSCP there is no TSC_AUX, and no guest is told of it. */
+		if (rdmsrl_safe(shared_msr_index[i], &shared->host[i]))
+			shared->host[i] = 0;
+		shared->current_value[i] = shared->host[i];
+	}
+	shared->known = true;
+}
+
+static void load_shared_msr(struct shared_msrs *shared, unsigned int i, u64 value)
+{
+	if (likely(shared->current_value[i] == value))
+		return;
+	if (wrmsrl_safe(shared_msr_index[i], value))
+		return;
+	shared->current_value[i] = value;
+	if (!shared->registered) {
+		shared->notifier.on_user_return = put_back_shared_msrs;
+		user_return_notifier_register(&shared->notifier);
+		shared->registered = true;
+	}
+}
+
+static void load_shared_msrs(const struct vitrine_vcpu *vcpu)
+{
+	struct shared_msrs *shared = this_cpu_ptr(&shared_msrs);
+	const u64 *msr = vcpu->msrs.shared;
+
+	if (unlikely(!shared->known))
+		learn_shared_msrs(shared);
+	/* SYSCALL faults without EFER.SCE, so that guest cannot tell what these hold. */
+	if (vcpu->efer & EFER_SCE) {
+		load_shared_msr(shared, VITRINE_MSR_STAR, msr[VITRINE_MSR_STAR]);
+		load_shared_msr(shared, VITRINE_MSR_LSTAR, msr[VITRINE_MSR_LSTAR]);
+		load_shared_msr(shared, VITRINE_MSR_FMASK, msr[VITRINE_MSR_FMASK]);
+	}
+	if (vmx_caps.rdtscp)
+		load_shared_msr(shared, VITRINE_MSR_TSC_AUX, msr[VITRINE_MSR_TSC_AUX]);
+}
+
+void vmx_host_forget_cpu(void)
+{
+	struct shared_msrs *shared = this_cpu_ptr(&shared_msrs);
+
+	if (shared->registered)
+		put_back_shared_msrs(&shared->notifier);
+	shared->known = false;
+}
+
+static void save_selectors(struct vmx_host_state *host)
+{
+	savesegment(fs, host->fs_sel);
+	savesegment(gs, host->gs_sel);
+	savesegment(ds, host->ds_sel);
+	savesegment(es, host->es_sel);
+	host->ldt_sel = 0;
+#ifdef CONFIG_MODIFY_LDT_SYSCALL
+	if (unlikely(current->mm && READ_ONCE(current->mm->context.ldt)))
+		store_ldt(host->ldt_sel);
+#endif
+}
+
+/*
+ * Swaps in what the guest and the thread share. Called with interrupts off right before the first entry after a
+ * load, and again when only a SYSCALL MSR changed; undone by vmx_host_restore() at the put, whether by the end of RUN or by the scheduler.
+ */
+void vmx_host_prepare(struct vmx_vcpu *vmx)
+{
+	struct vmx_host_state *host = &vmx->host;
+
+	load_shared_msrs(&vmx->vcpu);
+	vmx->shared_stale = false;
+	if (vmx->guest_loaded)
+		return;
+	save_selectors(host);
+	current_save_fsgs();
+	host->fs_base = current->thread.fsbase;
+	host->kernel_gs_base = current->thread.gsbase;
+	/* A selector of userspace's is no valid HOST_FS_SELECTOR; then the put reloads it. */
+	vmcs_write(HOST_FS_SELECTOR, host->fs_sel & 7 ? 0 : host->fs_sel);
+	vmcs_write(HOST_FS_BASE, host->fs_base);
+	wrmsrl(MSR_KERNEL_GS_BASE, vmx->msr_kernel_gs_base);
+	vmx->guest_loaded = true;
+}
+
+void vmx_host_restore(struct vmx_vcpu *vmx)
+{
+	struct vmx_host_state *host = &vmx->host;
+
+	if (!vmx->guest_loaded)
+		return;
+	vmx->guest_loaded = false;
+	rdmsrl(MSR_KERNEL_GS_BASE, vmx->msr_kernel_gs_base);
+	/* An exit loads LDTR with 0, FS and GS with HOST_ selectors, DS and ES with null. */
+	if (unlikely(host->ldt_sel))
+		asm volatile("lldt %0" : : "m" (host->ldt_sel));
+	if (unlikely(host->gs_sel))
+		load_gs_index(host->gs_sel);
+	if (unlikely(host->fs_sel & 7)) {
+		loadsegment(fs, host->fs_sel);
+		wrmsrl(MSR_FS_BASE, host->fs_base);
+	}
+	if (unlikely(host->ds_sel | host->es_sel)) {
+		loadsegment(ds, host->ds_sel);
+		loadsegment(es, host->es_sel);
+	}
+	/* It also sets the limits of TR (too short for the I/O bitmap), GDTR and IDTR to fixed values. */
+	invalidate_tss_limit();
+	wrmsrl(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
+	load_fixmap_gdt(raw_smp_processor_id());
+	load_idt(this_cpu_ptr(&vmx_host_idt));
+}
+
+DEFINE_PER_CPU(struct desc_ptr, vmx_host_idt);
+
+/* Host fields that are the CPU's and not the thread's. */
+static void write_cpu_host_state(int cpu)
+{
+	unsigned long value;
+
+	store_idt(this_cpu_ptr(&vmx_host_idt));
+	vmcs_write(HOST_TR_BASE, (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
+	vmcs_write(HOST_GDTR_BASE, (unsigned long)get_current_gdt_ro());
+	vmcs_write(HOST_IDTR_BASE, this_cpu_ptr(&vmx_host_idt)->address);
+	rdmsrl(MSR_GS_BASE, value);
+	vmcs_write(HOST_GS_BASE, value);
+	rdmsrl(MSR_IA32_SYSENTER_ESP, value);
+	vmcs_write(HOST_IA32_SYSENTER_ESP, value);
+}
+
+void vmx_vcpu_load(struct vitrine_vcpu *vcpu, int cpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	bool moved = vmx->loaded_cpu != cpu;
+
+	if (moved)
+		vmx_vmcs_clear(vmx);
+	vmx_mitigate_host_data_read();
+	if (!vmx_vmcs_make_current(vmx, cpu))
+		return;
+	if (moved) {
+		write_cpu_host_state(cpu);
+		/* What this CPU cached for us when we were here last has seen no flush since. */
+		vmx_tlb_flush(vcpu);
+	}
+}
+
+void vmx_vcpu_put(struct vitrine_vcpu *vcpu)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	preempt_disable();
+	vmx_host_restore(vmx);
+	vmx_vmcs_put(vmx);
+	preempt_enable();
+}
+
+int vmx_host_init(void)
+{
+	struct x86_pmu_capability pmu;
+
+	if (boot_cpu_has(X86_FEATURE_OSXSAVE))
+		vmx_host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
+	perf_get_x86_pmu_capability(&pmu);
+	vmx_perf_present = pmu.version > 0;
+	return 0;
+}

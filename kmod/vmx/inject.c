@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Events on their way into the guest: the VM-entry interruption information, windows, blocking, and stepping over
+ * an instruction.
+ */
+#include <linux/kvm.h>
+#include <linux/percpu.h>
+#include <asm/debugreg.h>
+#include <asm/processor-flags.h>
+
+#include "../regs.h"
+#include "vmx.h"
+
+#define INTR_SHADOW	(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
+
+void vmx_inject(struct vitrine_vcpu *vcpu, const struct vitrine_injection *inj)
+{
+	const struct vitrine_event *event = &inj->event;
+	u32 info = INTR_INFO_VALID_MASK | event->type << 8 | event->vector;
+
+	/* Real mode knows no error codes, and an entry that delivers one is refused. */
+	if (event->has_error && vcpu->cr0 & X86_CR0_PE) {
+		info |= INTR_INFO_DELIVER_CODE_MASK;
+		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, event->error_code);
+	}
+	if (event->type >= VITRINE_EVENT_SOFT_INTERRUPT)
+		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, event->insn_len);
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
+}
+
+void vmx_cancel_inject(struct vitrine_vcpu *vcpu)
+{
+	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, 0);
+}
+
+void vmx_set_windows(struct vitrine_vcpu *vcpu, bool interrupt, bool nmi)
+{
+	struct vmx_vcpu *vmx = to_vmx(vcpu);
+
+	vmx_cpu_ctls_set(vmx, CPU_BASED_INTR_WINDOW_EXITING, interrupt);
+	vmx_cpu_ctls_set(vmx, CPU_BASED_NMI_WINDOW_EXITING, nmi);
+}
+
+u32 vmx_interrupt_shadow(struct vitrine_vcpu *vcpu)
+{
+	u32 state = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+
+	return (state & GUEST_INTR_STATE_STI ? KVM_X86_SHADOW_INT_STI : 0) |
+	       (state & GUEST_INTR_STATE_MOV_SS ? KVM_X86_SHADOW_INT_MOV_SS : 0);
+}
+
+void vmx_set_interrupt_shadow(struct vitrine_vcpu *vcpu, u32 shadow)
+{
+	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+	u32 state = old & ~INTR_SHADOW;
+
+	/* Both at once is no state that a CPU can be in. */
+	if (shadow & KVM_X86_SHADOW_INT_MOV_SS)
+		state |= GUEST_INTR_STATE_MOV_SS;
+	else if (shadow & KVM_X86_SHADOW_INT_STI)
+		state |= GUEST_INTR_STATE_STI;
+	if (state != old)
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, state);
+}
+
+bool vmx_nmi_masked(struct vitrine_vcpu *vcpu)
+{
+	return vmcs_read(GUEST_INTERRUPTIBILITY_INFO) & GUEST_INTR_STATE_NMI;
+}
+
+void vmx_set_nmi_masked(struct vitrine_vcpu *vcpu, bool masked)
+{
+	u32 old = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+	u32 state = masked ? old | GUEST_INTR_STATE_NMI : old & ~GUEST_INTR_STATE_NMI;
+
+	if (state != old)
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, state);
+}
+
+void vmx_skip_insn(struct vitrine_vcpu *vcpu)
+{
+	u64 rip = vitrine_rip_read(vcpu) + vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+	u32 state = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
+
+	/* Outside 64-bit mode EIP wraps; what CS.L says matters only when it is about to. */
+	if (unlikely(rip >> 32) && !(vcpu->efer & EFER_LMA && vmcs_read(GUEST_CS_AR_BYTES) & BIT(13)))
+		rip = (u32)rip;
+	vitrine_reg_write(vcpu, VITRINE_REG_RIP, rip);
+	if (unlikely(state & INTR_SHADOW))
+		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, state & ~INTR_SHADOW);
+	vitrine_vcpu_insn_done(vcpu);
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Segment and descriptor-table registers: KVM's form to the VMCS's and back.
+ */
+#include <linux/types.h>
+#include <asm/processor-flags.h>
+
+#include "../regs.h"
+#include "vmx.h"
+
+#define AR_UNUSABLE	BIT(16)		/* "Guest Register State": access rights, segment unusable */
+#define AR_DPL_SHIFT	5
+
+struct segment_fields {
+	unsigned long selector, base, limit, ar;
+};
+
+#define SEGMENT_FIELDS(name) {							\
+	GUEST_##name##_SELECTOR, GUEST_##name##_BASE,				\
+	GUEST_##name##_LIMIT, GUEST_##name##_AR_BYTES }
+
+static const struct segment_fields segments[VITRINE_NR_SEGS] = {
+	[VITRINE_SEG_ES] = SEGMENT_FIELDS(ES),
+	[VITRINE_SEG_CS] = SEGMENT_FIELDS(CS),
+	[VITRINE_SEG_SS] = SEGMENT_FIELDS(SS),
+	[VITRINE_SEG_DS] = SEGMENT_FIELDS(DS),
+	[VITRINE_SEG_FS] = SEGMENT_FIELDS(FS),
+	[VITRINE_SEG_GS] = SEGMENT_FIELDS(GS),
+	[VITRINE_SEG_TR] = SEGMENT_FIELDS(TR),
+	[VITRINE_SEG_LDTR] = SEGMENT_FIELDS(LDTR),
+};
+
+void vmx_get_segment(struct vitrine_vcpu *vcpu, unsigned int seg, struct kvm_segment *var)
+{
+	const struct segment_fields *f = &segments[seg];
+	u32 ar = vmcs_read(f->ar);
+
+	var->base = vmcs_read(f->base);
+	var->limit = vmcs_read(f->limit);
+	var->selector = vmcs_read(f->selector);
+	var->type = ar & 15;
+	var->s = (ar >> 4) & 1;
+	var->dpl = (ar >> AR_DPL_SHIFT) & 3;
+	var->unusable = !!(ar & AR_UNUSABLE);
+	/* Userspace sees "not present" for what cannot be used, which survives a set of what was got. */
+	var->present = !var->unusable && ((ar >> 7) & 1);
+	var->avl = (ar >> 12) & 1;
+	var->l = (ar >> 13) & 1;
+	var->db = (ar >> 14) & 1;
+	var->g = (ar >> 15) & 1;
+	var->padding = 0;
+}
+
+void vmx_set_segment(struct vitrine_vcpu *vcpu, unsigned int seg, const struct kvm_segment *var)
+{
+	const struct segment_fields *f = &segments[seg];
+	u32 ar = var->type & 15;
+
+	/* VMMs load descriptors that nobody touched yet; entry checks want code and data accessed. */
+	if (seg != VITRINE_SEG_LDTR)
+		ar |= 1;
+	ar |= (var->s & 1) << 4;
+	ar |= (var->dpl & 3) << AR_DPL_SHIFT;
+	ar |= (var->present & 1) << 7;
+	ar |= (var->avl & 1) << 12;
+	ar |= (var->l & 1) << 13;
+	ar |= (var->db & 1) << 14;
+	ar |= (var->g & 1) << 15;
+	if (var->unusable || !var->present)
+		ar |= AR_UNUSABLE;
+	vmcs_write(f->selector, var->selector);
+	vmcs_write(f->base, var->base);
+	vmcs_write(f->limit, var->limit);
+	vmcs_write(f->ar, ar);
+}
+
+/* "The value of the DPL field for SS is always equal to the logical processor's current privilege level." */
+int vmx_get_cpl(struct vitrine_vcpu *vcpu)
+{
+	return (vmcs_read(GUEST_SS_AR_BYTES) >> AR_DPL_SHIFT) & 3;
+}
+
+void vmx_get_gdt(struct vitrine_vcpu *vcpu, struct kvm_dtable *dt)
+{
+	dt->limit = vmcs_read(GUEST_GDTR_LIMIT);
+	dt->base = vmcs_read(GUEST_GDTR_BASE);
+}
+
+void vmx_set_gdt(struct vitrine_vcpu *vcpu, const struct kvm_dtable *dt)
+{
+	vmcs_write(GUEST_GDTR_LIMIT, dt->limit);
+	vmcs_write(GUEST_GDTR_BASE, dt->base);
+}
+
+void vmx_get_idt(struct vitrine_vcpu *vcpu, struct kvm_dtable *dt)
+{
+	dt->limit = vmcs_read(GUEST_IDTR_LIMIT);
+	dt->base = vmcs_read(GUEST_IDTR_BASE);
+}
+
+void vmx_set_idt(struct vitrine_vcpu *vcpu, const struct kvm_dtable *dt)
+{
+	vmcs_write(GUEST_IDTR_LIMIT, dt->limit);
+	vmcs_write(GUEST_IDTR_BASE, dt->base);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* struct vmx_vcpu: what a vCPU needs beyond the neutral part, and who in kmod/vmx offers what. */
+#ifndef VMX_VMX_H
+#define VMX_VMX_H
+
+#include <linux/container_of.h>
+#include <linux/list.h>
+#include <linux/types.h>
+#include <asm/vmx.h>
+
+#include "../vcpu.h"
+#include "caps.h"
+#include "enter.h"
+#include "insn.h"
+
+#define VMX_NR_AUTOLOAD_MSRS	16
+
+/* struct vmx_autoload - MSRs that the processor itself switches: perf's, which count across the border */
+struct vmx_autoload {
+	unsigned int nr;
+	struct vmx_msr_entry guest[VMX_NR_AUTOLOAD_MSRS] __aligned(16);
+	struct vmx_msr_entry host[VMX_NR_AUTOLOAD_MSRS] __aligned(16);
+};
+
+/* struct vmx_host_state - what this thread had in the CPU before the guest's took its place; [c] */
+struct vmx_host_state {
+	u16 fs_sel, gs_sel, ldt_sel;
+	u16 ds_sel, es_sel;
+	u64 fs_base;
+	u64 kernel_gs_base;
+};
+
+struct vmx_vcpu {
+	struct vitrine_vcpu vcpu;
+	struct vmcs_region *vmcs;	/* [I] */
+	u64 vmcs_hpa;			/* [I] */
+	struct list_head loaded_node;	/* [c] on the loaded_cpu's list; interrupts off */
+	int loaded_cpu;			/* [c] where the VMCS is active, or -1 */
+	bool launched;			/* [c] since the last VMCLEAR */
+	bool guest_loaded;		/* [c] guest's segment bases and MSRs are in the CPU */
+	u16 vpid;			/* [I] 0 without VPID */
+	u64 token;			/* [I] never reused: who ran on a CPU last */
+
+	struct vmx_entry entry;		/* [c] */
+	unsigned int enter_flags;	/* [v] but VMX_ENTER_RESUME, which follows @launched */
+	u64 host_cr3;			/* [c] what HOST_CR3 holds */
+	u64 host_cr4;			/* [c] what HOST_CR4 holds */
+	u64 host_debugctl;		/* [c] */
+	u64 eptp;			/* [v] */
+
+	u32 cpu_ctls;			/* [v] what the VMCS holds */
+	u32 cpu2_ctls;			/* [v] */
+	u32 entry_ctls;			/* [v] */
+	u32 exception_bitmap;		/* [v] */
+	u64 cr0_guest_owned;		/* [v] */
+	u64 cr4_guest_owned;		/* [v] */
+	u64 msr_kernel_gs_base;		/* [v] the guest's, while @guest_loaded is false */
+	unsigned long *msr_bitmap;	/* [I] one page */
+	struct vmx_autoload autoload;	/* [v] */
+	struct vmx_host_state host;	/* [c] */
+	bool shared_stale;		/* [c] a SYSCALL MSR changed since the guest was loaded */
+	bool dumped;			/* [v] the VMCS was put into the log once */
+};
+
+static inline struct vmx_vcpu *to_vmx(struct vitrine_vcpu *vcpu)
+{
+	return container_of(vcpu, struct vmx_vcpu, vcpu);
+}
+
+/* Only what changes is written: a VMWRITE costs more than the compare. */
+static inline void vmx_cpu_ctls_set(struct vmx_vcpu *vmx, u32 bits, bool on)
+{
+	u32 ctls = on ? vmx->cpu_ctls | bits : vmx->cpu_ctls & ~bits;
+
+	if (ctls == vmx->cpu_ctls)
+		return;
+	vmx->cpu_ctls = ctls;
+	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, ctls);
+}
+
+static inline void vmx_entry_ctls_set(struct vmx_vcpu *vmx, u32 bits, bool on)
+{
+	u32 ctls = on ? vmx->entry_ctls | bits : vmx->entry_ctls & ~bits;
+
+	if (ctls == vmx->entry_ctls)
+		return;
+	vmx->entry_ctls = ctls;
+	vmcs_write(VM_ENTRY_CONTROLS, ctls);
+}
+
+/* vmx.c: per-CPU root operation */
+bool vmx_cpu_is_on(void);
+extern bool vmx_rebooting;
+void vmx_vmcs_clear(struct vmx_vcpu *vmx);
+
+/* vmcs.c */
+struct vitrine_vcpu *vmx_vcpu_create(struct vitrine_vm *vm);
+void vmx_vcpu_free(struct vitrine_vcpu *vcpu);
+void vmx_vcpu_reset(struct vitrine_vcpu *vcpu, bool init);
+int vmx_vmcs_init(void);
+void vmx_vmcs_exit(void);
+
+/* host.c */
+void vmx_vcpu_load(struct vitrine_vcpu *vcpu, int cpu);
+void vmx_vcpu_put(struct vitrine_vcpu *vcpu);
+void vmx_host_prepare(struct vmx_vcpu *vmx);
+void vmx_host_restore(struct vmx_vcpu *vmx);
+int vmx_host_init(void);
+void vmx_host_exit(void);
+
+/* state.c, segment.c */
+void vmx_cache_reg(struct vitrine_vcpu *vcpu, unsigned int reg);
+void vmx_get_segment(struct vitrine_vcpu *vcpu, unsigned int seg, struct kvm_segment *var);
+void vmx_set_segment(struct vitrine_vcpu *vcpu, unsigned int seg, const struct kvm_segment *var);
+int vmx_get_cpl(struct vitrine_vcpu *vcpu);
+void vmx_get_gdt(struct vitrine_vcpu *vcpu, struct kvm_dtable *dt);
+void vmx_set_gdt(struct vitrine_vcpu *vcpu, const struct kvm_dtable *dt);
+void vmx_get_idt(struct vitrine_vcpu *vcpu, struct kvm_dtable *dt);
+void vmx_set_idt(struct vitrine_vcpu *vcpu, const struct kvm_dtable *dt);
+u64 vmx_get_cr0(struct vitrine_vcpu *vcpu);
+u64 vmx_get_cr3(struct vitrine_vcpu *vcpu);
+u64 vmx_get_cr4(struct vitrine_vcpu *vcpu);
+void vmx_set_cr0(struct vitrine_vcpu *vcpu, u64 cr0);
+void vmx_set_cr3(struct vitrine_vcpu *vcpu, u64 cr3);
+void vmx_set_cr4(struct vitrine_vcpu *vcpu, u64 cr4);
+void vmx_set_efer(struct vitrine_vcpu *vcpu, u64 efer);
+u64 vmx_get_dr7(struct vitrine_vcpu *vcpu);
+void vmx_set_dr7(struct vitrine_vcpu *vcpu, u64 dr7);
+int vmx_get_msr(struct vitrine_vcpu *vcpu, u32 msr, u64 *data);
+int vmx_set_msr(struct vitrine_vcpu *vcpu, u32 msr, u64 data);
+void vmx_update_msr_intercept(struct vitrine_vcpu *vcpu, u32 msr, bool read, bool write);
+void vmx_update_exceptions(struct vitrine_vcpu *vcpu);
+void vmx_set_tsc(struct vitrine_vcpu *vcpu);
+void vmx_mmu_root_changed(struct vitrine_vcpu *vcpu);
+void vmx_tlb_flush(struct vitrine_vcpu *vcpu);
+void vmx_tlb_flush_guest(struct vitrine_vcpu *vcpu);
+
+/* inject.c */
+void vmx_inject(struct vitrine_vcpu *vcpu, const struct vitrine_injection *event);
+void vmx_cancel_inject(struct vitrine_vcpu *vcpu);
+void vmx_set_windows(struct vitrine_vcpu *vcpu, bool interrupt, bool nmi);
+u32 vmx_interrupt_shadow(struct vitrine_vcpu *vcpu);
+void vmx_set_interrupt_shadow(struct vitrine_vcpu *vcpu, u32 shadow);
+bool vmx_nmi_masked(struct vitrine_vcpu *vcpu);
+void vmx_set_nmi_masked(struct vitrine_vcpu *vcpu, bool masked);
+void vmx_skip_insn(struct vitrine_vcpu *vcpu);
+
+/* exit.c, exit_cr.c */
+int vmx_handle_exit(struct vitrine_vcpu *vcpu);
+int vmx_exit_cr_access(struct vitrine_vcpu *vcpu);
+int vmx_exit_dr_access(struct vitrine_vcpu *vcpu);
+
+/* dump.c: one dump a vCPU; the first failed check of "Checks on Guest State" by its SDM name, or NULL */
+void vmx_dump_vmcs(struct vmx_vcpu *vmx);
+const char *vmx_invalid_guest_state(struct vmx_vcpu *vmx);
+
+#endif
