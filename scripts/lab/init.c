@@ -66,8 +66,6 @@ int main(void)
 	wire_send_u64(FRAME_INIT, start);
 	umask(022);
 	mount_all();
-	/* The boot was quiet, as the console is slow; from here on a warning is worth its time. */
-	file_write("/proc/sys/kernel/printk", "5");
 	setenv("PATH", "/root:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
 	setenv("HOME", "/root", 1);
 	setenv("USER", "root", 1);

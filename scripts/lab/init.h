@@ -19,7 +19,6 @@ void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)
 
 /* mount.c: the file systems and the rest of a machine's furniture; small files. */
 void mount_all(void);
-void file_write(const char *path, const char *text);
 char *file_read(const char *path, size_t *bytes);
 
 /* session.c: runs the command and relays everything until it ends; returns its exit code. */

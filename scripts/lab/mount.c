@@ -42,17 +42,6 @@ static const char * const links[][2] = {
 	{ "/proc/self/fd/2",	"/dev/stderr" },
 };
 
-void file_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	if (write(fd, text, strlen(text)) < 0)
-		fail("%s: %s", path, strerror(errno));
-	close(fd);
-}
-
 /* NULL if there is no such file; the bytes are followed by a NUL. */
 char *file_read(const char *path, size_t *bytes)
 {

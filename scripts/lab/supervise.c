@@ -33,6 +33,7 @@
 #define EOF_KEY		0x04
 #define DELETE_MAX	8
 #define TAIL_BYTES	4000
+#define TAIL_SHORT_BYTES 800
 #define PTY_NAME	"keys"
 
 struct parser {
@@ -406,7 +407,7 @@ static void relay(int from)
 	}
 }
 
-static void tail(const char *name)
+static void tail(const char *name, long length)
 {
 	char buffer[TAIL_BYTES + 1], *start = buffer;
 	char *path;
@@ -417,7 +418,7 @@ static void tail(const char *name)
 		return;
 	file = fopen(path, "re");
 	if (file) {
-		bool cut = !fseek(file, -TAIL_BYTES, SEEK_END);
+		bool cut = !fseek(file, -length, SEEK_END);
 
 		bytes = fread(buffer, 1, TAIL_BYTES, file);
 		buffer[bytes] = 0;
@@ -451,14 +452,13 @@ static int finish(void)
 		fflush(lab.log);
 		fflush(lab.noise);
 		if (!lab.roms) {
-			tail("bochs.out");
-			tail("bochs.err");
-			tail("bochs.log");
+			tail("bochs.err", TAIL_SHORT_BYTES);
+			tail("bochs.log", TAIL_SHORT_BYTES);
 		} else if (lab.told) {
-			tail("kernel.log");
+			tail("kernel.log", TAIL_BYTES);
 		} else {
 			/* Nobody relayed what the kernel said last, but the console has it. */
-			tail("console.log");
+			tail("console.log", TAIL_BYTES);
 		}
 	}
 	if (lab.budget_ticks && lab.init_ticks > lab.budget_ticks) {
