@@ -117,8 +117,11 @@ static void write_accumulator(struct vitrine_vcpu *vcpu, const void *data, unsig
 	}
 }
 
+/* A VMM that moved RIP meanwhile has given the instruction up. */
 static int complete_in(struct vitrine_vcpu *vcpu)
 {
+	if (unlikely(vitrine_rip_read(vcpu) != vcpu->pio.rip))
+		return EXIT_RESUME;
 	write_accumulator(vcpu, vcpu->pio_data, vcpu->pio.size);
 	vitrine_backend->skip_insn(vcpu);
 	return EXIT_RESUME;
@@ -126,6 +129,8 @@ static int complete_in(struct vitrine_vcpu *vcpu)
 
 static int complete_out(struct vitrine_vcpu *vcpu)
 {
+	if (unlikely(vitrine_rip_read(vcpu) != vcpu->pio.rip))
+		return EXIT_RESUME;
 	vitrine_backend->skip_insn(vcpu);
 	return EXIT_RESUME;
 }
@@ -136,6 +141,7 @@ int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, const struct io_exit *io,
 
 	vcpu->pio.size = io->size;
 	vcpu->pio.count = count;
+	vcpu->pio.rip = vitrine_rip_read(vcpu);
 	run->exit_reason = KVM_EXIT_IO;
 	run->io.direction = io->in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
 	run->io.size = io->size;

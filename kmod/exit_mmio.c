@@ -20,7 +20,6 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
-#include <asm/vmx.h>
 
 #include "backend.h"
 #include "bus.h"
@@ -267,8 +266,7 @@ int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 	u8 bytes[VITRINE_INSN_MAX_LEN];
 	int len;
 
-	/* No instruction of the guest's made this access. */
-	if (unlikely(vcpu->exit.vectoring_info & VECTORING_INFO_VALID_MASK))
+	if (unlikely(fault->delivery))
 		return delivery_error(vcpu, fault);
 	if (unlikely(fault->exec))
 		return refuse(vcpu);

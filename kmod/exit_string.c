@@ -142,7 +142,6 @@ static int finish_input(struct vitrine_vcpu *vcpu, unsigned int items)
 	return advance(vcpu, items);
 }
 
-/* A VMM that moved RIP meanwhile has given the instruction up. */
 static int complete_input(struct vitrine_vcpu *vcpu)
 {
 	int idx, ret;
@@ -233,7 +232,6 @@ int vitrine_exit_string_io(struct vitrine_vcpu *vcpu, const struct io_exit *io)
 	vcpu->pio.in = io->in;
 	vcpu->pio.rep = io->rep;
 	vcpu->pio.addr_size = io->addr_size;
-	vcpu->pio.rip = vitrine_rip_read(vcpu);
 	vcpu->pio.backward = vitrine_rflags_read(vcpu) & X86_EFLAGS_DF;
 
 	if (!vitrine_linear_address(vcpu, mode, io->seg, offset, io->size, io->in, &gva)) {

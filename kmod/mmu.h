@@ -72,7 +72,9 @@ struct vitrine_mmu_cache {
  * @read: @write: @exec: what the guest tried
  * @present: a translation existed and forbade it
  * @gva_valid: @gva is the linear address whose access this was, not a walk on its behalf
- * @gva: that address; both are only given to vitrine_exit_mmio()
+ * @gva: that address
+ * @delivery: not an instruction made the access but the delivery of an event; these three are only
+ * given to vitrine_exit_mmio()
  */
 struct mem_fault {
 	gpa_t gpa;
@@ -81,6 +83,7 @@ struct mem_fault {
 	bool exec;
 	bool present;
 	bool gva_valid;
+	bool delivery;
 	gva_t gva;
 };
 

@@ -284,6 +284,7 @@ static int handle_ept_violation(struct vitrine_vcpu *vcpu)
 	if (ret == VITRINE_FAULT_MMIO) {
 		fault.gva_valid = qualification & EPT_VIOLATION_GVA_IS_VALID &&
 				  qualification & EPT_VIOLATION_GVA_TRANSLATED;
+		fault.delivery = vcpu->exit.vectoring_info & VECTORING_INFO_VALID_MASK;
 		if (fault.gva_valid)
 			fault.gva = vmcs_read(GUEST_LINEAR_ADDRESS);
 		ret = vitrine_exit_mmio(vcpu, &fault);
