@@ -102,6 +102,11 @@ lab_tests()
 		options=${options% }
 		program=$test
 		[[ $test == *.sh ]] || program=build/${test%.c}
+		if [ ! -e "$program" ]; then
+			echo "FAIL  $name: $program is not built" >&2
+			echo "@counts 0 1 0" >>"$work/results"
+			continue
+		fi
 		printf '%s\t%s\t%s\n' "$name" "$program" "${options:-$lab_usual}"
 	done
 }
@@ -162,7 +167,7 @@ run_group()
 }
 
 : >"$work/results"
-host_tests | judge "$work/host.checks"
+host_tests | judge "$work/host.checks" &
 
 for test in tests/host/*_test.sh; do
 	name=${test##*/}
