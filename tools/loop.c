@@ -42,12 +42,15 @@ uint64_t loop_now_ns(void)
 int loop_signals(void)
 {
 	static const int handled[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT };
+	struct sigaction found;
 	sigset_t set;
 	unsigned int i;
 
 	sigemptyset(&set);
+	/* What nohup or a shell's background told us to ignore stays ignored. */
 	for (i = 0; i < ARRAY_SIZE(handled); i++)
-		sigaddset(&set, handled[i]);
+		if (!sigaction(handled[i], NULL, &found) && found.sa_handler != SIG_IGN)
+			sigaddset(&set, handled[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	/* A closed pipe is seen as EPIPE where it is written to; the background by its error. */
 	signal(SIGPIPE, SIG_IGN);

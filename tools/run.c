@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "loop.h"
@@ -81,11 +82,21 @@ static int complete_cmdline(struct run_options *options, const struct vitrine_im
 	return 0;
 }
 
-static int check_readable(const char *path, const char *what)
+/* What libvitrine would find out only once there is a VM. */
+static int check_file(const char *path, const char *what)
 {
-	if (!path || !access(path, R_OK))
+	struct stat st;
+
+	if (!path)
 		return 0;
-	complain("%s %s: %s", what, path, strerror(errno));
+	if (stat(path, &st) || access(path, R_OK))
+		complain("%s %s: %s", what, path, strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		complain("%s %s: is not a regular file", what, path);
+	else if (!st.st_size)
+		complain("%s %s: is empty", what, path);
+	else
+		return 0;
 	return EXIT_HOST;
 }
 
@@ -105,9 +116,9 @@ static int run(struct run_options *options)
 	int signal_fd = -1;
 	int code;
 
-	code = check_readable(options->initrd, "initrd");
+	code = check_file(options->initrd, "initrd");
 	if (!code)
-		code = check_readable(options->flat, "file");
+		code = check_file(options->flat, "file");
 	if (code)
 		return code;
 	if (options->kernel) {

@@ -27,12 +27,13 @@ int main(int argc, char **argv)
 	struct vitrine *dev = vitrine_open(argc > 1 ? argv[1] : NULL, &err);
 	struct vitrine_vm *vm = dev ? vitrine_vm_create(dev, &err) : NULL;
 	struct vitrine_vcpu *vcpu = vm ? vitrine_vcpu_create(vm, 0, &err) : NULL;
+	const enum vitrine_mode mode = VITRINE_MODE_LONG;
 	struct vitrine_start start;
 	unsigned int exits = 0;
 	int end = -1;
 
 	if (vcpu && !vitrine_vm_map_ram(vm, 2 << 20, &err) &&
-	    !vitrine_load_bytes(vm, code, sizeof(code), 0x100000, VITRINE_MODE_LONG, &start, &err)) {
+	    !vitrine_load_bytes(vm, code, sizeof(code), 0x100000, mode, &start, &err)) {
 		memcpy(vitrine_vm_ptr(vm, 0x1000, sizeof(text)), text, sizeof(text));
 		start.rsi = 0x1000;
 		if (!vitrine_vcpu_start(vcpu, &start, &err))
