@@ -123,6 +123,18 @@ static int clear_log(struct vitrine_vm *vm, const struct kvm_clear_dirty_log *lo
 	return 0;
 }
 
+int vitrine_dirty_set_manual(struct vitrine_vm *vm, u64 how)
+{
+	if (how & ~(u64)VITRINE_DIRTY_MANUAL_ALL || how == KVM_DIRTY_LOG_INITIALLY_SET) {
+		pr_debug_ratelimited("KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: args[0] is 0x%llx\n", how);
+		return -EINVAL;
+	}
+	mutex_lock(&vm->slots_lock);
+	vm->dirty_log_caps = how;
+	mutex_unlock(&vm->slots_lock);
+	return 0;
+}
+
 static long dirty_ioctl_get(void *obj, struct vitrine_ioctl_arg *arg)
 {
 	unsigned long *words = kmalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);

@@ -91,6 +91,11 @@ static inline unsigned long vitrine_memslot_bitmap_bytes(const struct vitrine_me
 	return BITS_TO_LONGS(slot->nr_pages) * sizeof(long);
 }
 
+/* KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: what can be asked for. */
+#define VITRINE_DIRTY_MANUAL_ALL \
+	(KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE | KVM_DIRTY_LOG_INITIALLY_SET)
+int vitrine_dirty_set_manual(struct vitrine_vm *vm, u64 how);
+
 /* KVM_SET_USER_MEMORY_REGION: a row of the VM fd. */
 extern const struct vitrine_ioctl vitrine_memslot_ioctls[];
 /* KVM_GET_DIRTY_LOG, KVM_CLEAR_DIRTY_LOG. */

@@ -250,6 +250,8 @@ static long vm_ioctl_enable_cap(void *obj, struct vitrine_ioctl_arg *arg)
 		return -EINVAL;
 	}
 	switch (cap->cap) {
+	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
+		return vitrine_dirty_set_manual(vm, cap->args[0]);
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 		vm->exception_payload = cap->args[0];
 		return 0;
@@ -278,6 +280,7 @@ static const struct vitrine_ioctl vm_ioctls[] = {
 static const struct vitrine_ioctl *const vm_tables[] = {
 	vm_ioctls,
 	vitrine_memslot_ioctls,
+	vitrine_dirty_ioctls,
 	vitrine_irq_vm_ioctls,
 	vitrine_tsc_vm_ioctls,
 	NULL
