@@ -216,8 +216,9 @@ void vmx_vmcs_put(struct vmx_vcpu *vmx)
 
 	if (likely(!this->leaving))
 		return;
+	/* With the SYSCALL MSRs: nobody returns to userspace here any more who would put them back. */
 	local_irq_save(flags);
-	leave_here(this);
+	vmx_cpu_disable();
 	local_irq_restore(flags);
 }
 

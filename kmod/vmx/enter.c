@@ -10,6 +10,7 @@
 #include <linux/percpu.h>
 #include <linux/stddef.h>
 #include <asm/debugreg.h>
+#include <asm/fpu/api.h>
 #include <asm/fpu/xcr.h>
 #include <asm/mce.h>
 #include <asm/mmu_context.h>
@@ -91,6 +92,17 @@ static void sync_perf_msrs(struct vmx_vcpu *vmx)
 	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, n);
 }
 
+/*
+ * The VMM's single step is the trap flag, for this entry only: a CPU need not have the monitor trap flag. The guest
+ * sees it in the image that PUSHF makes, as under KVM. A step ends what STI and MOV SS hold back, or the entry
+ * would demand a pending #DB.
+ */
+static void step_prepare(struct vitrine_vcpu *vcpu)
+{
+	vmcs_write(GUEST_RFLAGS, vitrine_rflags_read(vcpu) | X86_EFLAGS_TF);
+	vmx_set_interrupt_shadow(vcpu, 0);
+}
+
 static void load_guest_debug_regs(const struct vitrine_vcpu *vcpu)
 {
 	const u64 *dr = vcpu->db.guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->db.guest_dr : vcpu->db.dr;
@@ -155,13 +167,21 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 	u64 debugctl = get_debugctlmsr();
 	int ret;
 
+	/* Whoever ran in between, or an interrupt, may have taken the FPU: the guest's registers come back now. */
+	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
+		switch_fpu_return();
 	if (unlikely(!vmx->guest_loaded || vmx->shared_stale))
 		vmx_host_prepare(vmx);
 	if (vcpu->regs_dirty)
 		write_dirty_regs(vcpu);
+	if (unlikely(vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		step_prepare(vcpu);
 	sync_host_crs(vmx);
 	if (vmx_perf_present)
 		sync_perf_msrs(vmx);
+	/* The host's breakpoints must not hit on the way in, least of all at the guest's addresses. */
+	if (unlikely(hw_breakpoint_active()))
+		set_debugreg(0, 7);
 	if (unlikely(vcpu->db.active))
 		load_guest_debug_regs(vcpu);
 	if (flags & VMX_ENTER_SPEC_CTRL) {
@@ -184,6 +204,8 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 	if (flags & VMX_ENTER_SAVE_SPEC_CTRL)
 		vcpu->msrs.spec_ctrl = vmx->entry.guest_spec_ctrl;
 	vcpu->regs_avail = GENMASK(VITRINE_REG_R15, 0) & ~BIT(VITRINE_REG_RSP);
+	if (unlikely(vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		vitrine_reg_write(vcpu, VITRINE_REG_RFLAGS, vitrine_rflags_read(vcpu));
 
 	if (unlikely(ret != VMX_ENTER_DONE)) {
 		u64 error = ret == VMX_ENTER_FAILED ? vmcs_read(VM_INSTRUCTION_ERROR) : 0;

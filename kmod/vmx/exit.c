@@ -10,6 +10,7 @@
 #include <linux/nospec.h>
 #include <linux/srcu.h>
 #include <linux/percpu.h>
+#include <asm/cpu.h>
 #include <asm/debugreg.h>
 #include <asm/smp.h>
 #include <asm/trapnr.h>
@@ -58,7 +59,7 @@ static int handle_debug_exception(struct vitrine_vcpu *vcpu)
 	u64 dr6_bits = vcpu->exit.qualification;
 	u32 state;
 
-	if (vcpu->db.guest_debug & KVM_GUESTDBG_USE_HW_BP) {
+	if (vcpu->db.guest_debug & (KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_SINGLESTEP)) {
 		vcpu->db.exit_dr6 = dr6_bits;
 		return vitrine_debug_exit(vcpu);
 	}
@@ -86,6 +87,29 @@ static int handle_breakpoint(struct vitrine_vcpu *vcpu)
 	return EXIT_USER;
 }
 
+/*
+ * A misaligned access that the guest asked to hear of, or a split lock that the host detects: the
+ * second is the host's business, as for any of its tasks.
+ */
+static int handle_alignment_check(struct vitrine_vcpu *vcpu)
+{
+	u32 error_code = vmcs_read(VM_EXIT_INTR_ERROR_CODE);
+
+	if (!boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) ||
+	    (vmx_get_cpl(vcpu) == 3 && vmx_get_cr0(vcpu) & X86_CR0_AM &&
+	     vitrine_rflags_read(vcpu) & X86_EFLAGS_AC)) {
+		vitrine_vcpu_queue_exception(vcpu, X86_TRAP_AC, true, error_code);
+		return EXIT_RESUME;
+	}
+	if (handle_guest_split_lock(vitrine_rip_read(vcpu)))
+		return EXIT_RESUME;
+	/* Fatal by the host's policy: SIGBUS is on its way to this thread. */
+	vcpu->run->exit_reason = KVM_EXIT_EXCEPTION;
+	vcpu->run->ex.exception = X86_TRAP_AC;
+	vcpu->run->ex.error_code = error_code;
+	return EXIT_USER;
+}
+
 /* NMIs and machine checks were handed to the host in vmx_vcpu_run(), before anything else could run. */
 static int handle_exception_nmi(struct vitrine_vcpu *vcpu)
 {
@@ -105,8 +129,7 @@ static int handle_exception_nmi(struct vitrine_vcpu *vcpu)
 	case X86_TRAP_MC:
 		return EXIT_RESUME;
 	case X86_TRAP_AC:
-		vitrine_vcpu_queue_exception(vcpu, X86_TRAP_AC, true, vmcs_read(VM_EXIT_INTR_ERROR_CODE));
-		return EXIT_RESUME;
+		return handle_alignment_check(vcpu);
 	default:
 		facts[0] = info;
 		facts[1] = vcpu->exit.vectoring_info;
@@ -247,6 +270,9 @@ static int handle_invalid_state(struct vitrine_vcpu *vcpu)
 	pr_info_ratelimited("VM %llu vCPU %u: entry refused, invalid guest state: %s\n", vcpu->vm->id, vcpu->id,
 			    check ?: "none of the checks known here failed");
 	vmx_dump_vmcs(vmx);
+	/* Such an exit leaves the event's valid bit set; what it was is still in vcpu->events. */
+	vmx_cancel_inject(vcpu);
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
 	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	vcpu->run->fail_entry.hardware_entry_failure_reason = vcpu->exit.reason;
 	vcpu->run->fail_entry.cpu = raw_smp_processor_id();
@@ -257,12 +283,6 @@ static int handle_invalid_state(struct vitrine_vcpu *vcpu)
 static int handle_monitor_mwait(struct vitrine_vcpu *vcpu)
 {
 	return skip(vcpu);
-}
-
-static int handle_monitor_trap(struct vitrine_vcpu *vcpu)
-{
-	vcpu->db.exit_dr6 = DR_STEP;
-	return vitrine_debug_exit(vcpu);
 }
 
 static int handle_ept_violation(struct vitrine_vcpu *vcpu)
@@ -350,7 +370,6 @@ static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_MSR_WRITE] = handle_wrmsr,
 	[EXIT_REASON_INVALID_STATE] = handle_invalid_state,
 	[EXIT_REASON_MWAIT_INSTRUCTION] = handle_monitor_mwait,
-	[EXIT_REASON_MONITOR_TRAP_FLAG] = handle_monitor_trap,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = handle_monitor_mwait,
 	[EXIT_REASON_EPT_VIOLATION] = handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG] = handle_ept_misconfig,

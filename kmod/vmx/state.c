@@ -12,6 +12,7 @@
 #include "../regs.h"
 #include "../vm.h"
 #include "ept.h"
+#include "mitigation.h"
 #include "vmx.h"
 
 /* CR4 bits whose change needs no exit: they alter nothing that we keep, and no translation mode. */
@@ -29,6 +30,9 @@ void vmx_cache_reg(struct vitrine_vcpu *vcpu, unsigned int reg)
 		break;
 	case VITRINE_REG_RFLAGS:
 		vcpu->regs[reg] = vmcs_read(GUEST_RFLAGS);
+		/* The VMM's, see step_prepare() in enter.c. */
+		if (unlikely(vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+			vcpu->regs[reg] &= ~X86_EFLAGS_TF;
 		break;
 	case VITRINE_CACHE_PDPTRS:
 		vcpu->pdptrs[0] = vmcs_read(GUEST_PDPTR0);
@@ -201,6 +205,9 @@ void vmx_update_msr_intercept(struct vitrine_vcpu *vcpu, u32 msr, bool read, boo
 	}
 	__assign_bit(high + bit, bitmap, read);
 	__assign_bit(0x800 * 8 + high + bit, bitmap, write);
+	/* What the guest writes unseen must be read back at each exit, or the host runs on with it. */
+	if (msr == MSR_IA32_SPEC_CTRL)
+		to_vmx(vcpu)->enter_flags = vmx_mitigation_enter_flags(vcpu);
 }
 
 void vmx_update_exceptions(struct vitrine_vcpu *vcpu)
@@ -218,7 +225,6 @@ void vmx_update_exceptions(struct vitrine_vcpu *vcpu)
 		vmx->exception_bitmap = bitmap;
 		vmcs_write(EXCEPTION_BITMAP, bitmap);
 	}
-	vmx_cpu_ctls_set(vmx, CPU_BASED_MONITOR_TRAP_FLAG, vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP);
 }
 
 void vmx_set_tsc(struct vitrine_vcpu *vcpu)
