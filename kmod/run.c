@@ -65,7 +65,11 @@ static int block(struct vitrine_vcpu *vcpu)
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
 	}
-	return ret ? -EINTR : EXIT_RESUME;
+	if (!ret)
+		return EXIT_RESUME;
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
+	vcpu->stats.signal_exits++;
+	return -EINTR;
 }
 
 /* Events from elsewhere and from the last exit into the next entry; windows for those that must wait. */
@@ -337,15 +341,15 @@ static long run_loaded(struct vitrine_vcpu *vcpu)
 
 long vitrine_vcpu_run(struct vitrine_vcpu *vcpu, unsigned long arg)
 {
-	sigset_t saved;
 	long ret;
 
 	if (arg) {
 		pr_debug_ratelimited("KVM_RUN: argument is 0x%lx, must be 0\n", arg);
 		return -EINVAL;
 	}
+	/* As real_blocked, what is fatal by default does not kill a thread that only lets it in to end RUN. */
 	if (vcpu->sigset_active)
-		sigprocmask(SIG_SETMASK, &vcpu->sigset, &saved);
+		sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
 	vitrine_vcpu_load(vcpu);
 	vitrine_fpu_load(vcpu);
 	vcpu->stats.runs++;
@@ -360,7 +364,9 @@ long vitrine_vcpu_run(struct vitrine_vcpu *vcpu, unsigned long arg)
 	vitrine_vcpu_put(vcpu);
 	if (ret == EXIT_USER)
 		vcpu->stats.user_exits++;
-	if (vcpu->sigset_active)
-		sigprocmask(SIG_SETMASK, &saved, NULL);
+	if (vcpu->sigset_active) {
+		sigprocmask(SIG_SETMASK, &current->real_blocked, NULL);
+		sigemptyset(&current->real_blocked);
+	}
 	return ret;
 }
