@@ -65,6 +65,11 @@ const char *test_dev_path(void)
 	return path && *path ? path : "/dev/vitrine";
 }
 
+bool test_on_kvm(void)
+{
+	return !strcmp(test_dev_path(), "/dev/kvm");
+}
+
 int test_dev_open(void)
 {
 	int fd = open(test_dev_path(), O_RDWR | O_CLOEXEC);

@@ -86,6 +86,8 @@ struct test_exception {
 };
 
 const char *test_dev_path(void);
+/* The device is KVM's own: for the few lines where ours is meant to differ. */
+bool test_on_kvm(void);
 int test_dev_open(void);
 /* 0, or what KVM_CHECK_EXTENSION says, on the device or on a VM. */
 int test_check_extension(int fd, long cap);
