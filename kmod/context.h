@@ -15,6 +15,7 @@
 #include <linux/jiffies.h>
 #include <linux/lockdep.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/vtime.h>
 
 #include "compat.h"
@@ -27,7 +28,17 @@ static __always_inline void vitrine_guest_time_enter(void)
 
 static __always_inline void vitrine_guest_time_exit(void)
 {
-	vtime_account_guest_exit();
+	if (vtime_accounting_enabled_this_cpu())
+		vtime_guest_exit(current);
+}
+
+/*
+ * Where time is counted in ticks: the tick that ended the guest's stay comes in when interrupts go
+ * on, at least one instruction after that, and must still find the flag.
+ */
+static __always_inline void vitrine_guest_time_tick_taken(void)
+{
+	current->flags &= ~PF_VCPU;
 }
 
 /* Right before and after the entry; nothing in between may be traced or use RCU. */

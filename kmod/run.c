@@ -16,6 +16,7 @@
 #include <asm/trapnr.h>
 
 #include "backend.h"
+#include "context.h"
 #include "exit.h"
 #include "fpu.h"
 #include "regs.h"
@@ -227,11 +228,12 @@ static int enter(struct vitrine_vcpu *vcpu, bool *exited)
 	vcpu->exit.tsc = rdtsc();
 	WRITE_ONCE(vcpu->mode, VITRINE_OUTSIDE_GUEST);
 	local_irq_enable();
+	account_exit(vcpu, entered);
+	vitrine_guest_time_tick_taken();
 	preempt_enable();
 	if (unlikely(ret))
 		return ret;
 	vcpu->injected = false;
-	account_exit(vcpu, entered);
 	*exited = true;
 	return EXIT_RESUME;
 }
