@@ -58,7 +58,7 @@ static char **command_read(void)
 
 int main(void)
 {
-	uint64_t start = read_tsc();
+	unsigned long long start = read_tsc();
 	char **argv;
 	int code;
 

@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "frame.h"
 
@@ -13,9 +12,9 @@
 void wire_open(void);
 void wire_drop(void);
 void wire_send(enum frame_type type, const void *data, size_t bytes);
-void wire_send_u64(enum frame_type type, uint64_t value);
-void wire_poweroff(void) __attribute__((noreturn));
-void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void wire_send_u64(enum frame_type type, unsigned long long value);
+_Noreturn void wire_poweroff(void);
+_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* mount.c: the file systems and the rest of a machine's furniture; small files. */
 void mount_all(void);

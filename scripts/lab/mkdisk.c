@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Writes the lab's boot disk (disk.h): boot parameters, command line, the loadable segments of an ELF
- * vmlinux at their physical addresses, and the initramfs behind them: the one that all runs share and
- * what this run adds, which the kernel unpacks one after the other. Runs on the host; refuses what
- * the loader could not boot.
+ * Writes the lab's boot disk (disk.h): boot parameters, command line, the loadable segments of an
+ * ELF vmlinux at their physical addresses, and the initramfs behind them: the one that all runs
+ * share and what this run adds, which the kernel unpacks one after the other. Runs on the host;
+ * refuses what the loader could not boot.
  *
  * usage: mkdisk OUT VMLINUX INITRAMFS ADDED_INITRAMFS MEMORY_MIB CMDLINE
  */
@@ -21,7 +21,6 @@
 
 #include "disk.h"
 
-#define ALIGN_UP(x, to)	(((x) + (to) - 1) / (to) * (to))
 #define HUGE_BYTES	(2U << 20)
 #define CYLINDER_BYTES	(16U * 63 * SECTOR_BYTES)
 #define CMDLINE_MAX	2047
@@ -67,13 +66,18 @@ static struct blob blob_map(const char *path)
 	return blob;
 }
 
+static unsigned long align_up(unsigned long value, unsigned long to)
+{
+	return (value + to - 1) / to * to;
+}
+
 /* Returns the first sector; the next write starts on a sector of its own. */
 static unsigned int disk_append(const void *data, size_t bytes)
 {
 	unsigned int lba = next_lba;
 	off_t at = (off_t)lba * SECTOR_BYTES;
 
-	next_lba += ALIGN_UP(bytes, SECTOR_BYTES) / SECTOR_BYTES;
+	next_lba += align_up(bytes, SECTOR_BYTES) / SECTOR_BYTES;
 	while (bytes) {
 		ssize_t done = pwrite(out_fd, data, bytes, at);
 
@@ -96,7 +100,7 @@ static void part_add(unsigned long addr, const void *data, size_t bytes)
 		die("more than %d parts to load", DISK_PARTS);
 	part = &table.part[table.parts++];
 	part->addr = addr;
-	part->sectors = ALIGN_UP(bytes, SECTOR_BYTES) / SECTOR_BYTES;
+	part->sectors = align_up(bytes, SECTOR_BYTES) / SECTOR_BYTES;
 	part->lba = disk_append(data, bytes);
 }
 
@@ -157,9 +161,9 @@ int main(int argc, char **argv)
 	if (out_fd < 0)
 		die("%s: %s", argv[1], strerror(errno));
 
-	addr = ALIGN_UP(kernel_add(&kernel), HUGE_BYTES);
+	addr = align_up(kernel_add(&kernel), HUGE_BYTES);
 	/* The second archive starts on a sector of its own; zeroes between two are allowed. */
-	bytes = ALIGN_UP(initramfs.bytes, SECTOR_BYTES) + added.bytes;
+	bytes = align_up(initramfs.bytes, SECTOR_BYTES) + added.bytes;
 	if (addr + 2 * bytes + RUN_BYTES > memory)
 		die("%lu MiB of memory are too few for this kernel and these files: %lu are needed",
 		    memory >> 20, (addr + 2 * bytes + RUN_BYTES + (1 << 20) - 1) >> 20);
@@ -182,7 +186,7 @@ int main(int argc, char **argv)
 	next_lba = 0;
 	disk_append(&table, sizeof(table));
 	/* The emulated disk has whole cylinders. */
-	if (ftruncate(out_fd, ALIGN_UP(lseek(out_fd, 0, SEEK_END) + 1, CYLINDER_BYTES)))
+	if (ftruncate(out_fd, align_up(lseek(out_fd, 0, SEEK_END) + 1, CYLINDER_BYTES)))
 		die("%s: %s", argv[1], strerror(errno));
 	return 0;
 }

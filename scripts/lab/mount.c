@@ -33,6 +33,7 @@ static const struct {
 	{ "devpts",	"/dev/pts",		"ptmxmode=666,mode=620,gid=5" },
 	{ "tmpfs",	"/dev/shm",		"mode=1777" },
 	{ "hugetlbfs",	"/dev/hugepages",	NULL, true },
+	{ NULL }
 };
 
 static const char * const links[][2] = {
@@ -40,6 +41,7 @@ static const char * const links[][2] = {
 	{ "/proc/self/fd/0",	"/dev/stdin" },
 	{ "/proc/self/fd/1",	"/dev/stdout" },
 	{ "/proc/self/fd/2",	"/dev/stderr" },
+	{ NULL }
 };
 
 /* NULL if there is no such file; the bytes are followed by a NUL. */
@@ -78,13 +80,13 @@ void mount_all(void)
 	const struct rlimit files = { 1024, 1 << 20 };
 	size_t i;
 
-	for (i = 0; i < sizeof(mounts) / sizeof(mounts[0]); i++) {
+	for (i = 0; mounts[i].type; i++) {
 		mkdir(mounts[i].path, 0755);
 		if (mount(mounts[i].type, mounts[i].path, mounts[i].type, 0, mounts[i].options) &&
 		    !mounts[i].optional && errno != EBUSY)
 			fail("mount %s: %s", mounts[i].path, strerror(errno));
 	}
-	for (i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+	for (i = 0; links[i][0]; i++)
 		if (symlink(links[i][0], links[i][1]) && errno != EEXIST)
 			fail("%s: %s", links[i][1], strerror(errno));
 	if (sethostname("vitrine-lab", 11))

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The lab's boot loader, second half (32-bit, flat, no libc): copies from the disk what its table
- * says, adds the BIOS's memory map to the boot parameters and builds identity page tables. It has no
- * writable data of its own: it runs from ROM.
+ * says, adds the BIOS's memory map to the boot parameters and builds identity page tables. It has
+ * no writable data of its own: it runs from ROM.
  */
 #include "disk.h"
 #include "frame.h"

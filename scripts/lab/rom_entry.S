@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The lab's boot loader, first half: the BIOS calls it in real mode as if it were the VGA BIOS, after
- * the ACPI tables are built and before the slow device probes. It asks for the memory map, goes to
- * 32-bit mode for rom.c, and takes what that prepared into 64-bit mode and the kernel. It never
- * returns to the BIOS and never writes to itself (it runs from ROM).
+ * The lab's boot loader, first half: the BIOS calls it in real mode as if it were the VGA BIOS,
+ * after the ACPI tables are built and before the slow device probes. It asks for the memory map,
+ * goes to 32-bit mode for rom.c, and takes what that prepared into 64-bit mode and the kernel. It
+ * never returns to the BIOS and never writes to itself (it runs from ROM).
  */
 #include "disk.h"
 
-#define ROM_BASE	0xc0000
 #define GDT_CODE64	0x10	/* the selectors that Linux's 64-bit boot protocol asks for */
 #define GDT_DATA	0x18
 #define GDT_CODE32	0x20

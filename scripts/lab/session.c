@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * PID 1's main loop: starts the command, relays its output and the kernel log to the supervisor (and
- * keys from the second serial port to it, when interactive), reaps orphans, and ends when the command
- * does. Everything is relayed by this one process: see frame.h.
+ * PID 1's main loop: starts the command, relays its output and the kernel log to the supervisor
+ * (and keys from the second serial port to it, when interactive), reaps orphans, and ends when the
+ * command does. Everything is relayed by this one process: see frame.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +34,24 @@
 
 static int kmsg_fd = -1;
 
+/* /dev/kmsg writes what is not printable, and the backslash, as \xNN. */
+static size_t log_unescape(char *text, size_t length)
+{
+	size_t from = 0, to = 0;
+
+	while (from < length) {
+		unsigned int code;
+
+		if (length - from >= 4 && sscanf(text + from, "\\x%2x", &code) == 1) {
+			text[to++] = code;
+			from += 4;
+		} else {
+			text[to++] = text[from++];
+		}
+	}
+	return to;
+}
+
 /* One record, "priority,sequence,microseconds,flags;text\n key=value...", as dmesg prints it. */
 static void log_send(char *record, size_t bytes)
 {
@@ -48,8 +66,9 @@ static void log_send(char *record, size_t bytes)
 		return;
 	text++;
 	end = strchr(text, '\n');
+	length = log_unescape(text, end ? (size_t)(end - text) : strlen(text));
 	length = snprintf(line, sizeof(line), "[%5llu.%06llu] %.*s\n", usec / 1000000,
-			  usec % 1000000, end ? (int)(end - text) : (int)strlen(text), text);
+			  usec % 1000000, length, text);
 	wire_send(FRAME_LOG, line, length);
 }
 
@@ -173,7 +192,8 @@ static pid_t start_on_pty(char **argv, const char *window, int *fd)
 	slave = open(ptsname(pty), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
 		fail("pseudo-terminal: %s", strerror(errno));
-	sscanf(window, "%hu %hu", &size.ws_row, &size.ws_col);
+	if (sscanf(window, "%hu %hu", &size.ws_row, &size.ws_col) != 2)
+		fail("no window size in /lab/interactive");
 	ioctl(slave, TIOCSWINSZ, &size);
 	pid = fork();
 	if (!pid) {

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -136,6 +137,26 @@ static void output(const unsigned char *data, size_t bytes)
 	}
 }
 
+static void terminal_raw(void)
+{
+	struct termios raw;
+
+	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &lab.termios))
+		return;
+	raw = lab.termios;
+	cfmakeraw(&raw);
+	say("Ctrl-] leaves");
+	tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
+	lab.raw = true;
+}
+
+static void terminal_restore(void)
+{
+	if (lab.raw)
+		tcsetattr(STDIN_FILENO, TCSADRAIN, &lab.termios);
+	lab.raw = false;
+}
+
 static void stage(const char *name, unsigned long long ticks)
 {
 	static FILE *file;
@@ -179,6 +200,9 @@ static void frame_end(const struct parser *parser)
 	case FRAME_COMMAND:
 		stage("command", value);
 		lab.commanded = true;
+		/* Not sooner: until now Ctrl-C ends the lab. */
+		if (lab.interactive)
+			terminal_raw();
 		break;
 	case FRAME_EXIT:
 		if (!lab.ended)
@@ -248,7 +272,7 @@ static void parse(struct parser *parser, const unsigned char *data, size_t bytes
 	}
 }
 
-/* The emulator opens the terminal by name, so it gets a link that needs no configuration of its own. */
+/* The emulator opens the terminal by a name that its configuration can know beforehand. */
 static void pty_open(void)
 {
 	struct termios raw;
@@ -276,25 +300,6 @@ static void pty_open(void)
 err:
 	say("pseudo-terminal: %s", strerror(errno));
 	exit(EXIT_LAB);
-}
-
-static void terminal_raw(void)
-{
-	struct termios raw;
-
-	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &lab.termios))
-		return;
-	raw = lab.termios;
-	cfmakeraw(&raw);
-	tcsetattr(STDIN_FILENO, TCSADRAIN, &raw);
-	lab.raw = true;
-}
-
-static void terminal_restore(void)
-{
-	if (lab.raw)
-		tcsetattr(STDIN_FILENO, TCSADRAIN, &lab.termios);
-	lab.raw = false;
 }
 
 /* Returns false when there will be no more keys. */
@@ -342,6 +347,12 @@ static int emulator_start(char **argv)
 	}
 	/* A session of its own keeps the terminal's Ctrl-C from its debugger. */
 	setsid();
+	/*
+	 * Its screen is offered to the network with no password. Nobody looks at it: give it a
+	 * network of its own, where the system lets us.
+	 */
+	if (unshare(CLONE_NEWNET))
+		unshare(CLONE_NEWUSER | CLONE_NEWNET);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent || chdir(lab.dir))
 		_exit(EXIT_LAB);
@@ -472,7 +483,7 @@ static int finish(void)
 
 int main(int argc, char **argv)
 {
-	const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
+	const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE, 0 };
 	struct sigaction action = { .sa_handler = on_signal };
 	size_t i;
 	int option, code;
@@ -502,15 +513,13 @@ int main(int argc, char **argv)
 	if (argc - optind < 2)
 		return EXIT_LAB;
 	lab.dir = argv[optind++];
-	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+	for (i = 0; signals[i]; i++)
 		sigaction(signals[i], &action, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &lab.start);
 	lab.log = log_open("kernel.log");
 	lab.noise = log_open("bochs.out");
-	if (lab.interactive) {
+	if (lab.interactive)
 		pty_open();
-		terminal_raw();
-	}
 	relay(emulator_start(argv + optind));
 	emulator_end();
 	terminal_restore();

@@ -36,7 +36,7 @@ void wire_send(enum frame_type type, const void *data, size_t bytes)
 	} while (bytes);
 }
 
-void wire_send_u64(enum frame_type type, uint64_t value)
+void wire_send_u64(enum frame_type type, unsigned long long value)
 {
 	wire_send(type, &value, sizeof(value));
 }
