@@ -204,4 +204,11 @@ static inline void vitrine_hrtimer_setup(struct hrtimer *timer,
 #define vitrine_rcu_note_guest()	rcu_virt_note_context_switch()
 #endif
 
+/* The member of struct kvm_run, under the name that warns of reading it twice. */
+#ifdef HAVE_IMMEDIATE_EXIT_UNSAFE
+#define vitrine_immediate_exit	immediate_exit__unsafe
+#else
+#define vitrine_immediate_exit	immediate_exit
+#endif
+
 #endif /* VITRINE_COMPAT_H */

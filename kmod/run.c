@@ -16,6 +16,7 @@
 #include <asm/trapnr.h>
 
 #include "backend.h"
+#include "compat.h"
 #include "context.h"
 #include "exit.h"
 #include "fpu.h"
@@ -334,7 +335,7 @@ static long run_loaded(struct vitrine_vcpu *vcpu)
 	if (ret != EXIT_RESUME)
 		return ret;
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
-	if (READ_ONCE(vcpu->run->immediate_exit))
+	if (READ_ONCE(vcpu->run->vitrine_immediate_exit))
 		return -EINTR;
 	ret = run_loop(vcpu);
 	check_exit_invariant(vcpu, ret);

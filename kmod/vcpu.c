@@ -18,6 +18,7 @@
 #include <asm/debugreg.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
+#include <trace/events/ipi.h>
 
 #include "cpuid.h"
 #include "fpu.h"

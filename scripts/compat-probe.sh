@@ -98,3 +98,4 @@ header BUG_VMSCAPE arch/x86/include/asm/cpufeatures.h 'X86_FEATURE_IBPB_EXIT_TO_
 symbol SHRINKER_ALLOC shrinker_alloc
 header FOLL_INTERRUPTIBLE include/linux/mm_types.h '^\s*FOLL_INTERRUPTIBLE\b'
 header RCU_VIRT_NOTE_CPU include/linux/rcutree.h 'rcu_virt_note_context_switch\(int cpu\)'
+header IMMEDIATE_EXIT_UNSAFE include/uapi/linux/kvm.h 'HINT_UNSAFE_IN_KVM\(immediate_exit\)'

@@ -194,7 +194,7 @@ int vmx_caps_read(struct vmx_caps *caps, bool log_missing)
 	if (!caps->vpid)
 		caps->cpu2 &= ~SECONDARY_EXEC_ENABLE_VPID;
 	caps->preemption_timer = caps->pin & PIN_BASED_VMX_PREEMPTION_TIMER;
-	caps->preemption_timer_shift = caps->misc & VMX_MISC_PREEMPTION_TIMER_RATE_MASK;
+	caps->preemption_timer_shift = vmx_misc_preemption_timer_rate(caps->misc);
 	caps->tsc_scaling = caps->cpu2 & SECONDARY_EXEC_TSC_SCALING;
 	caps->invpcid = caps->cpu2 & SECONDARY_EXEC_ENABLE_INVPCID;
 	caps->rdtscp = caps->cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP;
