@@ -112,36 +112,44 @@ static int to_user(struct vitrine_vcpu *vcpu, gpa_t gpa, const u8 *data, unsigne
 	run->mmio.phys_addr = gpa;
 	run->mmio.len = len_bytes;
 	run->mmio.is_write = vcpu->mmio.write;
-	memset(run->mmio.data, 0, sizeof(run->mmio.data));
-	if (vcpu->mmio.write)
-		memcpy(run->mmio.data, data, len_bytes);
+	memcpy(run->mmio.data, data, PIECE_MAX_BYTES);
 	vcpu->complete_user_exit = complete_mmio;
 	return EXIT_USER;
+}
+
+/* 0, -EOPNOTSUPP if it is userspace's, or another errno. */
+static int move_piece(struct vitrine_vcpu *vcpu, gpa_t gpa, u8 *data, unsigned int len_bytes)
+{
+	bool write = vcpu->mmio.write;
+
+	if (vitrine_guest_has_memory(vcpu->vm, gpa, write))
+		return write ? vitrine_guest_write(vcpu->vm, gpa, data, len_bytes) :
+			       vitrine_guest_read(vcpu->vm, gpa, data, len_bytes);
+	vcpu->mmio.device = true;
+	return write ? vitrine_bus_write(vcpu, VITRINE_BUS_MMIO, gpa, data, len_bytes) :
+		       vitrine_bus_read(vcpu, VITRINE_BUS_MMIO, gpa, data, len_bytes);
 }
 
 /* The access under way, as far as it gets without userspace. */
 static int move_data(struct vitrine_vcpu *vcpu)
 {
-	bool write = vcpu->mmio.write;
 	unsigned int len_bytes;
 	int ret;
 
 	for (; vcpu->mmio.done_bytes < vcpu->insn.size; vcpu->mmio.done_bytes += len_bytes) {
-		u8 *data = vcpu->insn.data + vcpu->mmio.done_bytes;
+		/* On the stack: a vCPU is no object that the kernel lets userspace's data into. */
+		u8 data[PIECE_MAX_BYTES] = {};
 		gpa_t gpa = piece(vcpu, &len_bytes);
 
-		if (vitrine_guest_has_memory(vcpu->vm, gpa, write)) {
-			ret = write ? vitrine_guest_write(vcpu->vm, gpa, data, len_bytes) :
-				      vitrine_guest_read(vcpu->vm, gpa, data, len_bytes);
-			if (ret)
-				return ret;
-			continue;
-		}
-		vcpu->mmio.device = true;
-		ret = write ? vitrine_bus_write(vcpu, VITRINE_BUS_MMIO, gpa, data, len_bytes) :
-			      vitrine_bus_read(vcpu, VITRINE_BUS_MMIO, gpa, data, len_bytes);
-		if (ret)
+		if (vcpu->mmio.write)
+			memcpy(data, vcpu->insn.data + vcpu->mmio.done_bytes, len_bytes);
+		ret = move_piece(vcpu, gpa, data, len_bytes);
+		if (ret == -EOPNOTSUPP)
 			return to_user(vcpu, gpa, data, len_bytes);
+		if (ret)
+			return ret;
+		if (!vcpu->mmio.write)
+			memcpy(vcpu->insn.data + vcpu->mmio.done_bytes, data, len_bytes);
 	}
 	return GO_ON;
 }

@@ -86,9 +86,10 @@ static long irq_ioctl_signal_msi(void *obj, struct vitrine_ioctl_arg *arg)
 	struct vitrine_apic_msg msg;
 	int ret;
 
-	if (vitrine_irq_mode(obj) == VITRINE_IRQCHIP_NONE || msi->flags) {
-		pr_debug_ratelimited("KVM_SIGNAL_MSI: field flags is %#x, must be 0; an irqchip must be in the kernel\n",
-				     msi->flags);
+	/* A device id is of use on other architectures only, and harmless. */
+	if (vitrine_irq_mode(obj) == VITRINE_IRQCHIP_NONE || msi->flags & ~KVM_MSI_VALID_DEVID) {
+		pr_debug_ratelimited("KVM_SIGNAL_MSI: field flags is %#x, must be 0 or %#x; there must be an irqchip\n",
+				     msi->flags, KVM_MSI_VALID_DEVID);
 		return -EINVAL;
 	}
 	ret = vitrine_msi_decode(obj, msi->address_lo, msi->address_hi, msi->data, &msg);

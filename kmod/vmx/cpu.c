@@ -182,6 +182,9 @@ bool vmx_vmcs_make_current(struct vmx_vcpu *vmx, int cpu)
 	unsigned long flags;
 	bool ok = true;
 
+	/* Nothing but this thread, or the loss of VMX, takes it away from here. */
+	if (likely(this->current_vcpu == vmx && this->on))
+		return true;
 	local_irq_save(flags);
 	if (unlikely(!this->on)) {
 		/* Threads are pushed off a CPU that goes down only after its VMX was left: they take it along. */

@@ -150,9 +150,10 @@ void vmx_host_prepare(struct vmx_vcpu *vmx)
 	current_save_fsgs();
 	host->fs_base = current->thread.fsbase;
 	host->kernel_gs_base = current->thread.gsbase;
-	/* A selector of userspace's is no valid HOST_FS_SELECTOR; then the put reloads it. */
-	vmcs_write(HOST_FS_SELECTOR, host->fs_sel & 7 ? 0 : host->fs_sel);
-	vmcs_write(HOST_FS_BASE, host->fs_base);
+	if (unlikely(host->vmcs_fs_base != host->fs_base)) {
+		vmcs_write(HOST_FS_BASE, host->fs_base);
+		host->vmcs_fs_base = host->fs_base;
+	}
 	wrmsrl(MSR_KERNEL_GS_BASE, vmx->msr_kernel_gs_base);
 	vmx->guest_loaded = true;
 }
@@ -170,7 +171,7 @@ void vmx_host_restore(struct vmx_vcpu *vmx)
 		asm volatile("lldt %0" : : "m" (host->ldt_sel));
 	if (unlikely(host->gs_sel))
 		load_gs_index(host->gs_sel);
-	if (unlikely(host->fs_sel & 7)) {
+	if (unlikely(host->fs_sel)) {
 		loadsegment(fs, host->fs_sel);
 		wrmsrl(MSR_FS_BASE, host->fs_base);
 	}

@@ -79,14 +79,17 @@ void vmx_set_nmi_masked(struct vitrine_vcpu *vcpu, bool masked)
 
 void vmx_skip_insn(struct vitrine_vcpu *vcpu)
 {
-	u64 rip = vitrine_rip_read(vcpu) + vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+	u64 rip = vmx_rip_read(vcpu) + vmcs_read(VM_EXIT_INSTRUCTION_LEN);
 	u32 state = vmcs_read(GUEST_INTERRUPTIBILITY_INFO);
 
 	/* Outside 64-bit mode EIP wraps; what CS.L says matters only when it is about to. */
-	if (unlikely(rip >> 32) && !(vcpu->efer & EFER_LMA && vmcs_read(GUEST_CS_AR_BYTES) & BIT(13)))
+	if (unlikely(rip >> 32) &&
+	    !(vcpu->efer & EFER_LMA && vmcs_read(GUEST_CS_AR_BYTES) & BIT(13)))
 		rip = (u32)rip;
 	vitrine_reg_write(vcpu, VITRINE_REG_RIP, rip);
 	if (unlikely(state & INTR_SHADOW))
 		vmcs_write(GUEST_INTERRUPTIBILITY_INFO, state & ~INTR_SHADOW);
-	vitrine_vcpu_insn_done(vcpu);
+	if (unlikely(vmx_rflags_read(vcpu) & X86_EFLAGS_TF ||
+		     vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		vitrine_vcpu_insn_done(vcpu);
 }

@@ -92,7 +92,10 @@ static void write_host_constants(void)
 	vmcs_write(HOST_SS_SELECTOR, __KERNEL_DS);
 	vmcs_write(HOST_DS_SELECTOR, 0);
 	vmcs_write(HOST_ES_SELECTOR, 0);
+	/* Selectors of userspace's are not allowed here; what the thread had is reloaded at the put. */
+	vmcs_write(HOST_FS_SELECTOR, 0);
 	vmcs_write(HOST_GS_SELECTOR, 0);
+	vmcs_write(HOST_FS_BASE, 0);
 	vmcs_write(HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
 	vmcs_write(HOST_RIP, (unsigned long)vmx_exit_point);
 	rdmsrl(MSR_IA32_SYSENTER_CS, value);

@@ -27,6 +27,7 @@ struct vmx_host_state {
 	u16 fs_sel, gs_sel, ldt_sel;
 	u16 ds_sel, es_sel;
 	u64 fs_base;
+	u64 vmcs_fs_base;	/* what HOST_FS_BASE holds */
 	u64 kernel_gs_base;
 };
 
@@ -86,6 +87,21 @@ static inline void vmx_entry_ctls_set(struct vmx_vcpu *vmx, u32 bits, bool on)
 		return;
 	vmx->entry_ctls = ctls;
 	vmcs_write(VM_ENTRY_CONTROLS, ctls);
+}
+
+/* vitrine_rip_read() and vitrine_rflags_read() for the paths of each exit: no call where the cache is empty. */
+static inline u64 vmx_rip_read(struct vitrine_vcpu *vcpu)
+{
+	if (vcpu->regs_avail & BIT(VITRINE_REG_RIP))
+		return vcpu->regs[VITRINE_REG_RIP];
+	return vmcs_read(GUEST_RIP);
+}
+
+static inline u64 vmx_rflags_read(struct vitrine_vcpu *vcpu)
+{
+	if (vcpu->regs_avail & BIT(VITRINE_REG_RFLAGS))
+		return vcpu->regs[VITRINE_REG_RFLAGS];
+	return vmcs_read(GUEST_RFLAGS);
 }
 
 /* vmx.c: per-CPU root operation */
