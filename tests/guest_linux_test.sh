@@ -36,7 +36,7 @@ vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256M
 result $? "a power-off ends vitrine run with 0"
 said '^guest: userspace' "reaches userspace"
 said '^guest: CPU: 303 primes' "computes in floating point"
-said '^guest: memory: 8 MiB' "writes and reads back its memory"
+said '^guest: memory: 4 MiB' "writes and reads back its memory"
 said "^Linux .*$(uname -r)" "is the kernel it was given"
 
 # What comes out of a guest that fails must not look like success.
