@@ -63,10 +63,16 @@ build_init() {
 	mv "$out/init.tmp" "$out/init"
 }
 
+build_kexec() {
+	newer "$out/lab-kexec" "$here"/{kexec.c,frame.h} && return
+	compile -static -s -o "$out/lab-kexec.tmp" "$here/kexec.c"
+	mv "$out/lab-kexec.tmp" "$out/lab-kexec"
+}
+
 build_initramfs() {
 	local root=$out/initramfs busybox applet
 
-	newer "$out/initramfs.cpio" "$out/init" "$here/build.sh" && return
+	newer "$out/initramfs.cpio" "$out"/{init,lab-kexec} "$here/build.sh" && return
 	busybox=$(command -v busybox) || {
 		echo "lab: busybox is missing (Debian package busybox-static)" >&2
 		exit 1
@@ -74,6 +80,7 @@ build_initramfs() {
 	rm -rf "$root"
 	mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,usr/local/bin,etc,root,lab,lib,dev,proc,sys,tmp,run,mnt,var}
 	cp "$out/init" "$root/init"
+	cp "$out/lab-kexec" "$root/sbin/lab-kexec"
 	cp "$busybox" "$root/bin/busybox"
 	"$busybox" --list | while read -r applet; do
 		[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
@@ -93,4 +100,5 @@ host_program mkdisk "$here/disk.h"
 host_program supervise "$here/frame.h"
 build_rom
 build_init
+build_kexec
 build_initramfs

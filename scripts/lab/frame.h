@@ -15,6 +15,10 @@
 #define FRAME_HEADER	4
 #define FRAME_MAX	0xffff
 
+/* A number of this file for inline assembly. */
+#define FRAME_STRING_(x) #x
+#define FRAME_STRING(x)	FRAME_STRING_(x)
+
 enum frame_type {
 	FRAME_ROM	= 'R',	/* the loader was entered; u64: TSC */
 	FRAME_KERNEL	= 'K',	/* the loader jumps to the kernel; u64: TSC */
@@ -23,6 +27,7 @@ enum frame_type {
 	FRAME_OUTPUT	= 'O',	/* bytes of the command's stdout and stderr */
 	FRAME_LOG	= 'L',	/* bytes of the kernel log */
 	FRAME_EXIT	= 'X',	/* the command ended; u64: its exit code */
+	FRAME_NEXT	= 'N',	/* kexec reached what it was to start (kexec.c); empty */
 	FRAME_FAIL	= 'F',	/* the lab itself failed; text says why */
 };
 

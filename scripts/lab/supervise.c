@@ -5,8 +5,8 @@
  * time limit, carries the user's keys, and leaves no process behind, whatever ends it. It knows
  * nothing of kernels; run (the script) prepared everything in the log directory.
  *
- * usage: supervise [-t SECONDS] [-i] [-r] [-b TICKS] [-d FILE]... LOGDIR EMULATOR ARGS
- *   -t  time limit		-i  interactive		-r  a reset of the machine is what is wanted
+ * usage: supervise [-t SECONDS] [-i] [-r] [-k] [-b TICKS] [-d FILE]... LOGDIR EMULATOR ARGS
+ *   -t  time limit	-i  interactive	-r, -k  a reset, a kexec is what is wanted
  *   -b  fail if PID 1 starts after more than so many ticks	-d  delete at the end
  */
 #include <errno.h>
@@ -50,7 +50,7 @@ static struct {
 	long limit_seconds;
 	unsigned long long budget_ticks;
 	bool interactive;
-	bool want_reset;
+	bool want_reset, want_kexec;
 	const char *delete[DELETE_MAX];
 	int deletes;
 
@@ -167,12 +167,13 @@ static void stage(const char *name, unsigned long long ticks)
 	fflush(file);
 }
 
-static void machine_reset(const char *how)
+/* The kernel is gone, wanted or not. */
+static void kernel_gone(const char *how, bool wanted)
 {
 	if (lab.ended)
 		return;
 	lab.ended = true;
-	lab.code = lab.want_reset ? 0 : EXIT_LAB;
+	lab.code = wanted ? 0 : EXIT_LAB;
 	snprintf(lab.failure, sizeof(lab.failure), "%s", how);
 }
 
@@ -186,16 +187,20 @@ static void frame_end(const struct parser *parser)
 	case FRAME_ROM:
 		stage("loader", value);
 		if (lab.roms++)
-			machine_reset("the emulated machine was reset");
+			kernel_gone("the emulated machine was reset", lab.want_reset);
 		break;
 	case FRAME_KERNEL:
 		stage("kernel", value);
 		break;
 	case FRAME_INIT:
 		stage("init", value);
-		lab.init_ticks = value;
 		if (lab.inits++)
-			machine_reset("another kernel was started (kexec)");
+			kernel_gone("another kernel was started", lab.want_kexec);
+		else
+			lab.init_ticks = value;
+		break;
+	case FRAME_NEXT:
+		kernel_gone("another kernel was started", lab.want_kexec);
 		break;
 	case FRAME_COMMAND:
 		stage("command", value);
@@ -453,8 +458,9 @@ static int finish(void)
 		lab.code = EXIT_LAB;
 		snprintf(lab.failure, sizeof(lab.failure), "the emulator ended by itself");
 	}
-	if (lab.want_reset && lab.commanded && !lab.failure[0]) {
-		say("the command ended with %d, but no reset came", lab.code);
+	if ((lab.want_reset || lab.want_kexec) && lab.commanded && !lab.failure[0]) {
+		say("the command ended with %d, but no %s came", lab.code,
+		    lab.want_reset ? "reset" : "other kernel");
 		return lab.code ? lab.code : 1;
 	}
 	if (lab.failure[0])
@@ -488,7 +494,7 @@ int main(int argc, char **argv)
 	size_t i;
 	int option, code;
 
-	while ((option = getopt(argc, argv, "+t:irb:d:")) != -1) {
+	while ((option = getopt(argc, argv, "+t:irkb:d:")) != -1) {
 		switch (option) {
 		case 't':
 			lab.limit_seconds = atol(optarg);
@@ -498,6 +504,9 @@ int main(int argc, char **argv)
 			break;
 		case 'r':
 			lab.want_reset = true;
+			break;
+		case 'k':
+			lab.want_kexec = true;
 			break;
 		case 'b':
 			lab.budget_ticks = strtoull(optarg, NULL, 10);
