@@ -334,9 +334,10 @@ static long run_loaded(struct vitrine_vcpu *vcpu)
 	ret = complete_user_exit(vcpu);
 	if (ret != EXIT_RESUME)
 		return ret;
-	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	/* VMMs complete an exit by a RUN that goes no further, and look at what the exit was only then. */
 	if (READ_ONCE(vcpu->run->vitrine_immediate_exit))
 		return -EINTR;
+	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
 	ret = run_loop(vcpu);
 	check_exit_invariant(vcpu, ret);
 	return ret;
