@@ -65,11 +65,19 @@
 #define vitrine_syscore_unregister	unregister_syscore_ops
 #endif
 
-/* A fault of the guest may end by any signal, where get_user_pages() can. */
+/*
+ * Flags of get_user_pages() for a page that a guest will use, where they exist: wait no longer than
+ * to the next signal, and take NUMA balancing's hints as a process does.
+ */
 #ifdef HAVE_FOLL_INTERRUPTIBLE
 #define VITRINE_FOLL_INTERRUPTIBLE	FOLL_INTERRUPTIBLE
 #else
 #define VITRINE_FOLL_INTERRUPTIBLE	0
+#endif
+#ifdef HAVE_FOLL_HONOR_NUMA_FAULT
+#define VITRINE_FOLL_GUEST	(VITRINE_FOLL_INTERRUPTIBLE | FOLL_HONOR_NUMA_FAULT)
+#else
+#define VITRINE_FOLL_GUEST	VITRINE_FOLL_INTERRUPTIBLE
 #endif
 
 /*

@@ -17,8 +17,10 @@
 #include "mmu.h"
 #include "vm.h"
 
-/* The bitmap goes out and comes in through a buffer of this size: bounded, whatever the slot's. */
+/* The bitmap goes out and comes in through a buffer: bounded, whatever the slot's size. */
 #define CHUNK_WORDS	(PAGE_SIZE / sizeof(long))
+/* Up to 16 MiB of memory need no allocation. */
+#define STACK_WORDS	64
 
 static struct vitrine_memslot *logged_slot(struct vitrine_vm *vm, u32 id)
 {
@@ -56,9 +58,10 @@ static void clear_words(struct vitrine_vm *vm, struct vitrine_memslot *slot, uns
 			words[i] = 0;
 			continue;
 		}
-		words[i] =
-			take ? xchg(word, 0) :
-			       words[i] & atomic_long_fetch_andnot(words[i], (atomic_long_t *)word);
+		if (take)
+			words[i] = xchg(word, 0);
+		else
+			words[i] &= atomic_long_fetch_andnot(words[i], (atomic_long_t *)word);
 		/* Pages in between that were clean are not writable anyway. */
 		if (words[i])
 			vitrine_mmu_sweep(vm, gfn + __ffs(words[i]), gfn + __fls(words[i]) + 1,
@@ -68,22 +71,13 @@ static void clear_words(struct vitrine_vm *vm, struct vitrine_memslot *slot, uns
 	write_unlock(&vm->mmu.lock);
 }
 
-static int get_log(struct vitrine_vm *vm, const struct kvm_dirty_log *log, unsigned long *words)
+static int get_words(struct vitrine_vm *vm, struct vitrine_memslot *slot,
+		     unsigned long __user *user, unsigned long *words, unsigned long chunk)
 {
-	unsigned long __user *user = log->dirty_bitmap;
-	struct vitrine_memslot *slot = logged_slot(vm, log->slot);
-	unsigned long total, first, nr, i;
+	unsigned long total = BITS_TO_LONGS(slot->nr_pages), first, nr, i;
 
-	if (IS_ERR(slot))
-		return PTR_ERR(slot);
-	if (vm->dirty_log_caps)
-		return copy_to_user(user, slot->dirty_bitmap, vitrine_memslot_bitmap_bytes(slot)) ?
-			       -EFAULT :
-			       0;
-
-	total = BITS_TO_LONGS(slot->nr_pages);
 	for (first = 0; first < total; first += nr) {
-		nr = min(total - first, CHUNK_WORDS);
+		nr = min(total - first, chunk);
 		clear_words(vm, slot, first, nr, words, true);
 		if (copy_to_user(user + first, words, nr * sizeof(long))) {
 			/* Whoever asks again must find them. */
@@ -97,24 +91,46 @@ static int get_log(struct vitrine_vm *vm, const struct kvm_dirty_log *log, unsig
 	return 0;
 }
 
-static int clear_log(struct vitrine_vm *vm, const struct kvm_clear_dirty_log *log,
-		     unsigned long *words)
+static int get_log(struct vitrine_vm *vm, const struct kvm_dirty_log *log)
+{
+	struct vitrine_memslot *slot = logged_slot(vm, log->slot);
+	unsigned long small[STACK_WORDS], *words;
+	int ret;
+
+	if (IS_ERR(slot))
+		return PTR_ERR(slot);
+	if (vm->dirty_log_caps)
+		return copy_to_user(log->dirty_bitmap, slot->dirty_bitmap,
+				    vitrine_memslot_bitmap_bytes(slot)) ? -EFAULT : 0;
+	if (BITS_TO_LONGS(slot->nr_pages) <= STACK_WORDS)
+		return get_words(vm, slot, log->dirty_bitmap, small, STACK_WORDS);
+	words = kmalloc_array(CHUNK_WORDS, sizeof(*words), GFP_KERNEL_ACCOUNT);
+	if (!words)
+		return -ENOMEM;
+	ret = get_words(vm, slot, log->dirty_bitmap, words, CHUNK_WORDS);
+	kfree(words);
+	return ret;
+}
+
+static int clear_log(struct vitrine_vm *vm, const struct kvm_clear_dirty_log *log)
 {
 	unsigned long __user *user = log->dirty_bitmap;
 	struct vitrine_memslot *slot = logged_slot(vm, log->slot);
 	unsigned long total = BITS_TO_LONGS(log->num_pages), first, nr;
+	unsigned long words[STACK_WORDS];
 
 	if (IS_ERR(slot))
 		return PTR_ERR(slot);
 	if (log->first_page % BITS_PER_LONG || log->first_page > slot->nr_pages ||
 	    log->num_pages > slot->nr_pages - log->first_page ||
-	    (log->num_pages < slot->nr_pages - log->first_page && log->num_pages % BITS_PER_LONG)) {
-		pr_debug_ratelimited("KVM_CLEAR_DIRTY_LOG: first_page %llu and num_pages %u must be multiples of 64 in the slot\n",
+	    (log->num_pages < slot->nr_pages - log->first_page &&
+	     log->num_pages % BITS_PER_LONG)) {
+		pr_debug_ratelimited("KVM_CLEAR_DIRTY_LOG: first_page %llu, num_pages %u: must be multiples of 64, in the slot\n",
 				     log->first_page, log->num_pages);
 		return -EINVAL;
 	}
 	for (first = 0; first < total; first += nr) {
-		nr = min(total - first, CHUNK_WORDS);
+		nr = min_t(unsigned long, total - first, STACK_WORDS);
 		if (copy_from_user(words, user + first, nr * sizeof(long)))
 			return -EFAULT;
 		clear_words(vm, slot, log->first_page / BITS_PER_LONG + first, nr, words, false);
@@ -137,31 +153,23 @@ int vitrine_dirty_set_manual(struct vitrine_vm *vm, u64 how)
 
 static long dirty_ioctl_get(void *obj, struct vitrine_ioctl_arg *arg)
 {
-	unsigned long *words = kmalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);
 	struct vitrine_vm *vm = obj;
 	int ret;
 
-	if (!words)
-		return -ENOMEM;
 	mutex_lock(&vm->slots_lock);
-	ret = get_log(vm, arg->data, words);
+	ret = get_log(vm, arg->data);
 	mutex_unlock(&vm->slots_lock);
-	kfree(words);
 	return ret;
 }
 
 static long dirty_ioctl_clear(void *obj, struct vitrine_ioctl_arg *arg)
 {
-	unsigned long *words = kmalloc(PAGE_SIZE, GFP_KERNEL_ACCOUNT);
 	struct vitrine_vm *vm = obj;
 	int ret;
 
-	if (!words)
-		return -ENOMEM;
 	mutex_lock(&vm->slots_lock);
-	ret = clear_log(vm, arg->data, words);
+	ret = clear_log(vm, arg->data);
 	mutex_unlock(&vm->slots_lock);
-	kfree(words);
 	return ret;
 }
 

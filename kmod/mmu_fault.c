@@ -100,7 +100,7 @@ out:
  */
 static int frame_get(unsigned long hva, bool write, bool may_write, struct host_frame *frame)
 {
-	unsigned int flags = FOLL_HWPOISON | VITRINE_FOLL_INTERRUPTIBLE | (write ? FOLL_WRITE : 0);
+	unsigned int flags = FOLL_HWPOISON | VITRINE_FOLL_GUEST | (write ? FOLL_WRITE : 0);
 	struct page *page;
 	int ret;
 

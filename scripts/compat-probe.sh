@@ -97,5 +97,6 @@ header CLEAR_BRANCH_HISTORY_VMEXIT arch/x86/include/asm/nospec-branch.h 'macro C
 header BUG_VMSCAPE arch/x86/include/asm/cpufeatures.h 'X86_FEATURE_IBPB_EXIT_TO_USER'
 symbol SHRINKER_ALLOC shrinker_alloc
 header FOLL_INTERRUPTIBLE include/linux/mm_types.h '^\s*FOLL_INTERRUPTIBLE\b'
+header FOLL_HONOR_NUMA_FAULT include/linux/mm_types.h '^\s*FOLL_HONOR_NUMA_FAULT\b'
 header RCU_VIRT_NOTE_CPU include/linux/rcutree.h 'rcu_virt_note_context_switch\(int cpu\)'
 header IMMEDIATE_EXIT_UNSAFE include/uapi/linux/kvm.h 'HINT_UNSAFE_IN_KVM\(immediate_exit\)'

@@ -265,5 +265,4 @@ int vmx_mitigation_init(void)
 void vmx_mitigation_exit(void)
 {
 	free_pages((unsigned long)fill_pages, FILL_ORDER);
-	fill_pages = NULL;
 }
