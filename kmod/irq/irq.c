@@ -120,12 +120,12 @@ int vitrine_irq_create_pit(struct vitrine_vm *vm, u32 flags)
 	return 0;
 }
 
-int vitrine_irq_enable_split(struct vitrine_vm *vm, u32 nr_pins)
+int vitrine_irq_enable_split(struct vitrine_vm *vm, u64 nr_pins)
 {
 	int ret;
 
 	if (nr_pins > VITRINE_MAX_ROUTES) {
-		pr_debug_ratelimited("KVM_CAP_SPLIT_IRQCHIP: args[0] is %u, must be at most %u\n",
+		pr_debug_ratelimited("KVM_CAP_SPLIT_IRQCHIP: args[0] is %llu, must be at most %u\n",
 				     nr_pins, VITRINE_MAX_ROUTES);
 		return -EINVAL;
 	}

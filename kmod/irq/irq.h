@@ -46,7 +46,7 @@ struct vitrine_irq {
 void vitrine_irq_init(struct vitrine_vm *vm);
 void vitrine_irq_destroy(struct vitrine_vm *vm);
 /* KVM_CAP_SPLIT_IRQCHIP with its argument; vm->lock is held. */
-int vitrine_irq_enable_split(struct vitrine_vm *vm, u32 nr_pins);
+int vitrine_irq_enable_split(struct vitrine_vm *vm, u64 nr_pins);
 /* KVM_CAP_X2APIC_API with its argument; vm->lock is held. */
 int vitrine_irq_enable_x2apic_api(struct vitrine_vm *vm, u64 flags);
 /*

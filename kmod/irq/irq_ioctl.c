@@ -124,25 +124,28 @@ static long irq_ioctl_get_irqchip(void *obj, struct vitrine_ioctl_arg *arg)
 	}
 }
 
+/* The numbers of this and two more below say nothing, or the wrong thing, of their argument. */
 static long irq_ioctl_set_irqchip(void *obj, struct vitrine_ioctl_arg *arg)
 {
-	const struct kvm_irqchip *state = arg->data;
 	struct vitrine_vm *vm = obj;
+	struct kvm_irqchip state;
 
+	if (copy_from_user(&state, arg->user, sizeof(state)))
+		return -EFAULT;
 	if (vitrine_irq_mode(vm) != VITRINE_IRQCHIP_KERNEL)
 		return -ENXIO;
-	switch (state->chip_id) {
+	switch (state.chip_id) {
 	case KVM_IRQCHIP_PIC_MASTER:
 	case KVM_IRQCHIP_PIC_SLAVE:
-		vitrine_pic_set_state(vm->irq.pic, state->chip_id == KVM_IRQCHIP_PIC_SLAVE,
-				      &state->chip.pic);
+		vitrine_pic_set_state(vm->irq.pic, state.chip_id == KVM_IRQCHIP_PIC_SLAVE,
+				      &state.chip.pic);
 		return 0;
 	case KVM_IRQCHIP_IOAPIC:
-		vitrine_ioapic_set_state(vm->irq.ioapic, &state->chip.ioapic);
+		vitrine_ioapic_set_state(vm->irq.ioapic, &state.chip.ioapic);
 		return 0;
 	default:
 		pr_debug_ratelimited("KVM_SET_IRQCHIP: field chip_id is %u, must be 0 to 2\n",
-				     state->chip_id);
+				     state.chip_id);
 		return -EINVAL;
 	}
 }
@@ -188,19 +191,22 @@ static long irq_ioctl_set_pit(void *obj, struct vitrine_ioctl_arg *arg)
 	if (!vm->irq.pit)
 		return -ENXIO;
 	vitrine_pit_get_state(vm->irq.pit, &state);
-	memcpy(&state, arg->data, sizeof(struct kvm_pit_state));
+	if (copy_from_user(&state, arg->user, sizeof(struct kvm_pit_state)))
+		return -EFAULT;
 	vitrine_pit_set_state(vm->irq.pit, &state);
 	return 0;
 }
 
 static long irq_ioctl_reinject_control(void *obj, struct vitrine_ioctl_arg *arg)
 {
-	const struct kvm_reinject_control *control = arg->data;
+	struct kvm_reinject_control control;
 	struct vitrine_vm *vm = obj;
 
+	if (copy_from_user(&control, arg->user, sizeof(control)))
+		return -EFAULT;
 	if (!vm->irq.pit)
 		return -ENXIO;
-	vitrine_pit_set_reinject(vm->irq.pit, control->pit_reinject);
+	vitrine_pit_set_reinject(vm->irq.pit, control.pit_reinject);
 	return 0;
 }
 
@@ -213,11 +219,12 @@ const struct vitrine_ioctl vitrine_irq_vm_ioctls[] = {
 	{ KVM_SET_GSI_ROUTING, 0, irq_ioctl_set_routing },
 	{ KVM_SIGNAL_MSI, 0, irq_ioctl_signal_msi },
 	{ KVM_GET_IRQCHIP, VITRINE_IOCTL_LOCK, irq_ioctl_get_irqchip },
-	{ KVM_SET_IRQCHIP, VITRINE_IOCTL_LOCK, irq_ioctl_set_irqchip },
+	{ KVM_SET_IRQCHIP, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_RAW, irq_ioctl_set_irqchip },
 	{ KVM_GET_PIT, VITRINE_IOCTL_LOCK, irq_ioctl_get_pit },
-	{ KVM_SET_PIT, VITRINE_IOCTL_LOCK, irq_ioctl_set_pit },
+	{ KVM_SET_PIT, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_RAW, irq_ioctl_set_pit },
 	{ KVM_GET_PIT2, VITRINE_IOCTL_LOCK, irq_ioctl_get_pit2 },
 	{ KVM_SET_PIT2, VITRINE_IOCTL_LOCK, irq_ioctl_set_pit2 },
-	{ KVM_REINJECT_CONTROL, VITRINE_IOCTL_LOCK, irq_ioctl_reinject_control },
+	{ KVM_REINJECT_CONTROL, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_RAW,
+	  irq_ioctl_reinject_control },
 	{}
 };
