@@ -261,6 +261,10 @@ static long vm_ioctl_enable_cap(void *obj, struct vitrine_ioctl_arg *arg)
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		vm->platform_info_hidden = !cap->args[0];
 		return 0;
+	case KVM_CAP_SPLIT_IRQCHIP:
+		return vitrine_irq_enable_split(vm, cap->args[0]);
+	case KVM_CAP_X2APIC_API:
+		return vitrine_irq_enable_x2apic_api(vm, cap->args[0]);
 	default:
 		pr_debug_ratelimited("KVM_ENABLE_CAP: cap %u cannot be enabled on a VM\n", cap->cap);
 		return -EINVAL;
