@@ -142,6 +142,14 @@ static int finish_input(struct vitrine_vcpu *vcpu, unsigned int items)
 	return advance(vcpu, items);
 }
 
+/* Of the items that were out: the VMM may have set another count meanwhile. */
+static unsigned int items_wanted(const struct vitrine_vcpu *vcpu)
+{
+	u64 left = vcpu->regs[VITRINE_REG_RCX] & address_mask(vcpu->pio.addr_size);
+
+	return vcpu->pio.rep ? min_t(u64, vcpu->pio.count, left) : vcpu->pio.count;
+}
+
 static int complete_input(struct vitrine_vcpu *vcpu)
 {
 	int idx, ret;
@@ -149,7 +157,7 @@ static int complete_input(struct vitrine_vcpu *vcpu)
 	if (vitrine_rip_read(vcpu) != vcpu->pio.rip)
 		return EXIT_RESUME;
 	idx = srcu_read_lock(&vcpu->vm->srcu);
-	ret = finish_input(vcpu, vcpu->pio.count);
+	ret = finish_input(vcpu, items_wanted(vcpu));
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return ret;
 }
@@ -158,7 +166,7 @@ static int complete_output(struct vitrine_vcpu *vcpu)
 {
 	if (vitrine_rip_read(vcpu) != vcpu->pio.rip)
 		return EXIT_RESUME;
-	return advance(vcpu, vcpu->pio.count);
+	return advance(vcpu, items_wanted(vcpu));
 }
 
 static int input(struct vitrine_vcpu *vcpu, const struct io_exit *io, unsigned int items)
