@@ -89,6 +89,10 @@ int vitrine_msr_feature_get(u32 msr, u64 *data)
 		return 0;
 	case MSR_IA32_UCODE_REV:
 		return rdmsrl_safe(msr, data) ? -ENOENT : 0;
+	case MSR_IA32_PERF_CAPABILITIES:
+		/* No performance counters are offered: nothing that they could do. */
+		*data = 0;
+		return 0;
 	default:
 		return -ENOENT;
 	}

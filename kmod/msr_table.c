@@ -290,6 +290,7 @@ const struct vitrine_msr_row vitrine_msr_rows[] = {
 	ONE(MSR_IA32_CR_PAT, MSR_SAVE, IF(PAT), IN(pat), get_stored, vitrine_pat_set),
 	ONE(MSR_MTRRdefType, MSR_SAVE, IF(MTRR), IN(mtrr_def_type), get_stored,
 	    vitrine_mtrr_set_def_type),
+	ONE(MSR_IA32_PERF_CAPABILITIES, MSR_FEATURE, ANY, 0, get_zero, set_zero),
 	RANGE(MSR_IA32_MC0_CTL, MCE_BANK_LAST, 0, ANY, IN(mce_banks), vitrine_mce_get_bank,
 	      vitrine_mce_set_bank),
 	ZERO(MSR_RAPL_POWER_UNIT),
