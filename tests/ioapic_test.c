@@ -81,9 +81,8 @@ TEST_F(ioapic, registers)
 	set_reg(self->vcpu, REG_ID, 0xffffffff);
 	EXPECT_EQ(reg(self->vcpu, REG_ID), 0x0f000000);
 	EXPECT_EQ(test_irq_read(self->vcpu, TEST_IOAPIC_GPA), REG_ID);
-	for (unsigned int pin = 0; pin < NR_PINS; pin++) {
+	for (unsigned int pin = 0; pin < NR_PINS; pin++)
 		EXPECT_EQ(entry(self->vcpu, pin), ENTRY_MASKED);
-	}
 	/* Beyond the table. */
 	set_reg(self->vcpu, REG_TABLE + 2 * NR_PINS, 0x40);
 	EXPECT_EQ(reg(self->vcpu, REG_TABLE + 2 * NR_PINS), 0xffffffff);

@@ -223,9 +223,8 @@ TEST_F(irqchip, largest_table)
 	ASSERT_NE(routes, NULL);
 	for (uint32_t i = 0; i < MAX_ROUTES; i++)
 		routes[i] = msi_route(MAX_ROUTES - 1 - i, 0x40 + i % 64);
-	for (unsigned int i = 0; i < 50; i++) {
+	for (unsigned int i = 0; i < 50; i++)
 		ASSERT_EQ(set_routing(self->vm->fd, routes, MAX_ROUTES, 0), 0);
-	}
 	EXPECT_EQ(test_irq_line(self->vm, MAX_ROUTES - 1, 1), 1);
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 0), 0x40);

@@ -335,7 +335,7 @@ static bool test_random(void)
 			command(&pair, index, value & ~0x10);
 			break;
 		case 4:
-			mask(&pair, index, value & value >> 4);
+			mask(&pair, index, value & (value >> 4));
 			break;
 		case 5:
 			vitrine_i8259_set_elcr(&pair, index, value);
