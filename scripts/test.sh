@@ -35,7 +35,7 @@ while [ $# -gt 0 ]; do
 done
 
 limit_unit=120
-limit_lab=60
+limit_lab=45
 boot_timeout=540
 if [ -n "$long" ]; then
 	limit_unit=900 limit_lab=900 boot_timeout=7200
