@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Large pages that are not executable, against ITLB multihit: code runs, large pages are split for
+ * it once and not over and over, and where no code is they stay large. Vitrine only: KVM does not
+ * tell its exits.
+ *
+ * lab: --cpus 2 --module-args nx_huge_pages=on
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <vitrine.h>
+
+#include "kselftest_harness.h"
+#include "lib/access.h"
+#include "lib/vm.h"
+
+#define PAGE			4096ul
+#define LARGE			(2ul << 20)
+#define SLOT_GPA		0x40000000ul
+#define EXIT_EPT_VIOLATION	48
+
+/* Calls %rdi, if it is not zero, and counts up at %rsi; %rcx times. */
+GUEST_CODE(calling_guest,
+	   "1: outb %al, $0xe0\n"
+	   "2: test %rdi, %rdi\n"
+	   "jz 3f\n"
+	   "call *%rdi\n"
+	   "3: test %rsi, %rsi\n"
+	   "jz 4f\n"
+	   "incq (%rsi)\n"
+	   "4: add %rdx, %rsi\n"
+	   "dec %rcx\n"
+	   "jnz 2b\n"
+	   "jmp 1b\n");
+
+FIXTURE(nx) {
+	struct test_vm *vm;
+	struct test_vcpu *vcpu;
+	uint8_t *memory;
+};
+
+static unsigned long violations(struct test_vcpu *vcpu)
+{
+	struct vitrine_vcpu_stats stats;
+
+	if (ioctl(vcpu->fd, VITRINE_GET_STATS, &stats))
+		test_die("VITRINE_GET_STATS");
+	return stats.exit_count[EXIT_EPT_VIOLATION];
+}
+
+/*
+ * Faults taken by @times calls at @code and counts at @data, @data + @step, and so on; 0 means
+ * none.
+ */
+static unsigned long faults(struct test_vcpu *vcpu, uint64_t code, uint64_t data, uint64_t step,
+			    uint64_t times)
+{
+	unsigned long before = violations(vcpu);
+	struct kvm_regs regs;
+
+	test_vcpu_regs(vcpu, &regs);
+	regs.rdi = code;
+	regs.rsi = data;
+	regs.rdx = step;
+	regs.rcx = times;
+	test_vcpu_set_regs(vcpu, &regs);
+	test_vcpu_run_to_sync(vcpu);
+	return violations(vcpu) - before;
+}
+
+FIXTURE_SETUP(nx)
+{
+	char mode[8] = "";
+	FILE *file = fopen("/sys/module/vitrine/parameters/nx_huge_pages", "re");
+	uint8_t *area;
+
+	ASSERT_NE(NULL, file);
+	ASSERT_NE(NULL, fgets(mode, sizeof(mode), file));
+	fclose(file);
+	ASSERT_STREQ("on\n", mode);
+	area = mmap(NULL, 5 * LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)area);
+	self->memory = (uint8_t *)(((uintptr_t)area + LARGE - 1) & ~(LARGE - 1));
+	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	ASSERT_EQ(0, madvise(self->memory, 4 * LARGE, MADV_HUGEPAGE));
+	/* RET, everywhere. */
+	memset(self->memory, 0xc3, 4 * LARGE);
+	self->vm = test_vm_create();
+	self->vcpu = test_vcpu_create(self->vm, 0);
+	test_vcpu_long_mode(self->vcpu, GUEST_BLOB(calling_guest));
+	test_vcpu_run_to_sync(self->vcpu);
+	test_vm_add_memory(self->vm, 1, SLOT_GPA, self->memory, 4 * LARGE, 0);
+	/* So that stack and page tables fault no more: what is counted is the slot's alone. */
+	faults(self->vcpu, SLOT_GPA + 3 * LARGE, SLOT_GPA + 3 * LARGE + PAGE, 0, 1);
+}
+
+FIXTURE_TEARDOWN(nx)
+{
+	test_vcpu_free(self->vcpu);
+	test_vm_free(self->vm);
+}
+
+TEST_F(nx, data_stays_large)
+{
+	EXPECT_EQ(1, faults(self->vcpu, 0, SLOT_GPA, PAGE, 512));
+	EXPECT_EQ(0, faults(self->vcpu, 0, SLOT_GPA + 8, PAGE, 512));
+}
+
+TEST_F(nx, code_splits_a_large_page_once)
+{
+	EXPECT_EQ(1, faults(self->vcpu, 0, SLOT_GPA, 0, 1));
+	/* It is there, and it is not executable. */
+	EXPECT_EQ(1, faults(self->vcpu, SLOT_GPA + PAGE, 0, 0, 1));
+	/* What lies beside it came along. */
+	EXPECT_EQ(0, faults(self->vcpu, SLOT_GPA + 2 * PAGE, 0, 0, 1));
+	EXPECT_EQ(0, faults(self->vcpu, SLOT_GPA + PAGE, SLOT_GPA, 0, 1000));
+	EXPECT_EQ(1001 + 0xc3c3c3c3c3c3c3c3ull, *(volatile uint64_t *)self->memory);
+}
+
+TEST_F(nx, data_beside_code_does_not_make_it_large_again)
+{
+	EXPECT_EQ(1, faults(self->vcpu, SLOT_GPA + LARGE, 0, 0, 1));
+	EXPECT_EQ(1, faults(self->vcpu, 0, SLOT_GPA + LARGE + PAGE, 0, 1));
+	EXPECT_EQ(0, faults(self->vcpu, SLOT_GPA + LARGE, SLOT_GPA + LARGE + PAGE, 0, 1000));
+	/* The neighbour has no code. */
+	EXPECT_EQ(1, faults(self->vcpu, 0, SLOT_GPA + 2 * LARGE, PAGE, 512));
+}
+
+TEST_F(nx, split_pages_follow_the_host)
+{
+	EXPECT_EQ(1, faults(self->vcpu, 0, SLOT_GPA, 0, 1));
+	EXPECT_EQ(1, faults(self->vcpu, SLOT_GPA + PAGE, 0, 0, 1));
+	/* Another RET in a fresh page, in the middle of what was large. */
+	ASSERT_EQ(0, madvise(self->memory + PAGE, PAGE, MADV_DONTNEED));
+	self->memory[PAGE] = 0xc3;
+	EXPECT_LE(1, faults(self->vcpu, SLOT_GPA + PAGE, SLOT_GPA + PAGE + 8, 0, 3));
+	EXPECT_EQ(3, *(volatile uint64_t *)(self->memory + PAGE + 8));
+}
+
+TEST_HARNESS_MAIN
