@@ -8,8 +8,8 @@
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
-out=$1
-mkdir -p "$out"
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
 
 exec 9>"$out/.lock"
 flock 9
@@ -29,14 +29,19 @@ compile() {
 	"${CC:-gcc}" -std=gnu11 -D_GNU_SOURCE -O2 -g0 -Wall -Wextra -Wno-missing-field-initializers "$@"
 }
 
-host_program() {
-	local name=$1
+# program NAME LINK SOURCES: headers are among them to be looked at
+program() {
+	local name=$1 link=$2 source sources=()
 
-	shift
-	if ! newer "$out/$name" "$here/$name.c" "$@"; then
-		compile -o "$out/$name.tmp" "$here/$name.c"
-		mv "$out/$name.tmp" "$out/$name"
-	fi
+	shift 2
+	! newer "$out/$name" "$@" || return 0
+	for source; do
+		case $source in
+		*.c) sources+=("$source") ;;
+		esac
+	done
+	compile "$link" -s -o "$out/$name.tmp" "${sources[@]}"
+	mv "$out/$name.tmp" "$out/$name"
 }
 
 build_rom() {
@@ -55,18 +60,6 @@ build_rom() {
 	# shellcheck disable=SC2059 # the format is the byte
 	printf "\\$(printf %o $(((256 - sum % 256) % 256)))" >>"$work/rom.bin"
 	mv "$work/rom.bin" "$out/loader.rom"
-}
-
-build_init() {
-	newer "$out/init" "$here"/{init,mount,session,wire}.c "$here"/{init,port,frame}.h && return
-	compile -static -s -o "$out/init.tmp" "$here"/{init,mount,session,wire}.c
-	mv "$out/init.tmp" "$out/init"
-}
-
-build_kexec() {
-	newer "$out/lab-kexec" "$here"/{kexec.c,frame.h} && return
-	compile -static -s -o "$out/lab-kexec.tmp" "$here/kexec.c"
-	mv "$out/lab-kexec.tmp" "$out/lab-kexec"
 }
 
 build_initramfs() {
@@ -96,9 +89,10 @@ build_initramfs() {
 	rm -rf "$root"
 }
 
-host_program mkdisk "$here/disk.h"
-host_program supervise "$here/frame.h"
+cd "$here"
+program mkdisk -pie mkdisk.c disk.h
+program supervise -pie {supervise,frames,keys,report}.c {supervise,frame}.h
+program init -static {init,mount,session,wire}.c {init,port,frame}.h
+program lab-kexec -static kexec.c frame.h
 build_rom
-build_init
-build_kexec
 build_initramfs

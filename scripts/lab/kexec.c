@@ -12,6 +12,7 @@
 #include <linux/reboot.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,19 +24,22 @@
 
 extern const char next_start[], next_end[];
 
-asm(".pushsection .rodata\n"
-    "next_start:\n"
-    "	cli\n"
-    "	cld\n"
-    "	movl	$" FRAME_STRING(FRAME_PORT) ", %edx\n"
-    "	leaq	1f(%rip), %rsi\n"
-    "	movl	$" FRAME_STRING(FRAME_HEADER) ", %ecx\n"
-    "	rep outsb\n"
-    "0:	hlt\n"
-    "	jmp	0b\n"
-    "1:	.byte	" FRAME_STRING(FRAME_START) ", 'N', 0, 0\n"
-    "next_end:\n"
-    ".popsection\n");
+#define NEXT_CODE \
+	".pushsection .rodata\n" \
+	"next_start:\n" \
+	"	cli\n" \
+	"	cld\n" \
+	"	movl	$" FRAME_STRING(FRAME_PORT) ", %edx\n" \
+	"	leaq	1f(%rip), %rsi\n" \
+	"	movl	$" FRAME_STRING(FRAME_HEADER) ", %ecx\n" \
+	"	rep outsb\n" \
+	"0:	hlt\n" \
+	"	jmp	0b\n" \
+	"1:	.byte	" FRAME_STRING(FRAME_START) ", 'N', 0, 0\n" \
+	"next_end:\n" \
+	".popsection\n"
+
+asm(NEXT_CODE);
 
 _Static_assert(FRAME_NEXT == 'N', "as the assembly says");
 
@@ -47,8 +51,8 @@ static unsigned long crash_address(void)
 	char line[256];
 
 	while (file && !start && fgets(line, sizeof(line), file))
-		if (strstr(line, ": Crash kernel") && sscanf(line, "%lx", &start) != 1)
-			start = 0;
+		if (strstr(line, ": Crash kernel"))
+			start = strtoul(line, NULL, 16);
 	if (file)
 		fclose(file);
 	return start;
