@@ -335,7 +335,7 @@ static void copy_dirty(uint8_t *copy, const uint8_t *memory, const uint64_t *bit
 }
 
 /* What a migration does: copy what is dirty while the guest runs, and once more when it stopped. */
-static void migrate(struct __test_metadata *_metadata, FIXTURE_DATA(dirty) *self)
+static void migrate(struct __test_metadata *_metadata, struct _test_data_dirty *self)
 {
 	uint8_t *copy = calloc(NR_PAGES, PAGE);
 	struct test_vcpu *vcpu = test_vcpu_create(self->vm, 1);

@@ -320,7 +320,9 @@ TEST_F(slots, a_slot_goes_under_a_running_guest)
 	test_vcpu_long_mode(vcpu, GUEST_BLOB(reading_guest));
 	test_vcpu_regs(vcpu, &regs);
 	regs.rdi = SLOT_GPA;
-	/* With interrupts off the emulated CPU would not take the host's either: see scripts/lab. */
+	/*
+	 * With interrupts off the emulated CPU would not take the host's either: see scripts/lab.
+	 */
 	regs.rflags |= 0x200;
 	test_vcpu_set_regs(vcpu, &regs);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, run_thread, vcpu));

@@ -116,7 +116,7 @@ TEST_F(nx, code_splits_a_large_page_once)
 	/* What lies beside it came along. */
 	EXPECT_EQ(0, faults(self->vcpu, SLOT_GPA + 2 * PAGE, 0, 0, 1));
 	EXPECT_EQ(0, faults(self->vcpu, SLOT_GPA + PAGE, SLOT_GPA, 0, 1000));
-	EXPECT_EQ(1001 + 0xc3c3c3c3c3c3c3c3ull, *(volatile uint64_t *)self->memory);
+	EXPECT_EQ(1001 + 0xc3c3c3c3c3c3c3c3ull, *(uint64_t *)self->memory);
 }
 
 TEST_F(nx, data_beside_code_does_not_make_it_large_again)
@@ -136,7 +136,7 @@ TEST_F(nx, split_pages_follow_the_host)
 	ASSERT_EQ(0, madvise(self->memory + PAGE, PAGE, MADV_DONTNEED));
 	self->memory[PAGE] = 0xc3;
 	EXPECT_LE(1, faults(self->vcpu, SLOT_GPA + PAGE, SLOT_GPA + PAGE + 8, 0, 3));
-	EXPECT_EQ(3, *(volatile uint64_t *)(self->memory + PAGE + 8));
+	EXPECT_EQ(3, *(uint64_t *)(self->memory + PAGE + 8));
 }
 
 TEST_HARNESS_MAIN

@@ -72,10 +72,10 @@ static uint64_t gpa(unsigned long page)
 	return SLOT_GPA + page * PAGE;
 }
 
-/* What the VMM sees there; volatile, because the guest writes behind the compiler's back. */
-static volatile uint64_t *host(const uint8_t *memory, unsigned long page)
+/* What the VMM sees there. */
+static uint64_t *host(uint8_t *memory, unsigned long page)
 {
-	return (volatile uint64_t *)(memory + page * PAGE);
+	return (uint64_t *)(memory + page * PAGE);
 }
 
 TEST_F(mmu, both_sides_see_one_memory)
@@ -460,8 +460,8 @@ TEST_F(mmu, device_memory_of_the_host)
 	EXPECT_EQ(-EFAULT, test_access_try_read(self->vcpu, gpa(1) + 0x10000000));
 }
 
-static volatile uintptr_t poison_address;
-static volatile int poison_code;
+static uintptr_t poison_address;
+static int poison_code;
 
 static void poison_handler(int signal_nr, siginfo_t *info, void *context)
 {

@@ -99,7 +99,7 @@ static struct outcome try_access(FIXTURE_DATA(walk) * self, enum access access, 
 		.rbx = access, .rsi = gva, .rdi = gva, .rdx = PORT, .rax = 0x11111111,
 	};
 	struct outcome outcome = { .vector = ~0ull };
-	volatile uint32_t *target = test_vm_hva(self->vm, TARGET_GPA);
+	uint32_t *target = test_vm_hva(self->vm, TARGET_GPA);
 	struct kvm_run *run = self->vcpu->run;
 	uint32_t sent = 0;
 
@@ -151,7 +151,7 @@ static struct outcome try_access(FIXTURE_DATA(walk) * self, enum access access, 
  * Both ways to read and both to write; the first is the CPU's. True if the CPU let the read
  * through.
  */
-static bool compare(struct __test_metadata *_metadata, FIXTURE_DATA(walk) *self, uint64_t gva,
+static bool compare(struct __test_metadata *_metadata, struct _test_data_walk *self, uint64_t gva,
 		    const struct kvm_sregs *sregs, uint64_t rflags)
 {
 	struct outcome load = try_access(self, LOAD, gva, *sregs, rflags);
@@ -183,7 +183,7 @@ static bool compare(struct __test_metadata *_metadata, FIXTURE_DATA(walk) *self,
 /* Every level's rights, one taken away at a time. */
 TEST_F(walk, rights_of_each_level)
 {
-	const uint64_t all[] = { P | W | U, P | W, P | U, P, 0, W | U };
+	const uint64_t all[6] = { P | W | U, P | W, P | U, P, 0, W | U };
 	uint64_t *level[] = { &self->pml4[1], &self->pdpt[0], &self->pd[0], &self->pt[0] };
 	struct kvm_sregs sregs;
 	unsigned int passed = 0;
@@ -195,7 +195,7 @@ TEST_F(walk, rights_of_each_level)
 		for (unsigned int i = 0; i < 4; i++) {
 			uint64_t before = *level[i];
 
-			for (unsigned int j = 0; j < sizeof(all) / sizeof(all[0]); j++) {
+			for (unsigned int j = 0; j < 6; j++) {
 				*level[i] = (before & ~(P | W | U)) | all[j];
 				passed += compare(_metadata, self, TEST_GVA, &sregs, 0);
 			}
