@@ -133,8 +133,8 @@ static void patch_tsc(struct kvm_cpuid2 *cpuid, unsigned int max_entries, uint32
 	crystal_khz = ((uint64_t)tsc_khz * tsc->eax + tsc->ebx / 2) / tsc->ebx;
 	tsc->ecx = (uint32_t)crystal_khz * 1000;
 	tsc->edx = 0;
-	frequency->eax = tsc_khz / 1000;
-	frequency->ebx = tsc_khz / 1000;
+	frequency->eax = (tsc_khz + 500) / 1000;
+	frequency->ebx = frequency->eax;
 	frequency->ecx = 100;
 	frequency->edx = 0;
 	if (base->eax < LEAF_FREQUENCY)

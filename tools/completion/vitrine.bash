@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Completion for vitrine(1). Options are those that "vitrine COMMAND --help" lists, so that
+# none is listed twice; only what follows an option is known here.
+
+_vitrine() {
+	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+	local commands options
+
+	COMPREPLY=()
+	if [ "$COMP_CWORD" -eq 1 ]; then
+		commands=$(vitrine help 2>/dev/null | sed -n 's/^  \([a-z]*\)  .*/\1/p')
+		mapfile -t COMPREPLY < <(compgen -W "$commands --help --version" -- "$current")
+		return
+	fi
+	case $previous in
+	-k | --kernel | -i | --initrd | --flat | --json | --device)
+		compopt -o filenames 2>/dev/null
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		return
+		;;
+	--mode)
+		mapfile -t COMPREPLY < <(compgen -W "real protected long" -- "$current")
+		return
+		;;
+	help)
+		commands=$(vitrine help 2>/dev/null | sed -n 's/^  \([a-z]*\)  .*/\1/p')
+		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
+		return
+		;;
+	-m | --memory | -c | --cpus | -t | --timeout | -a | --append | --until)
+		return
+		;;
+	esac
+	options=$(vitrine "${COMP_WORDS[1]}" --help 2>/dev/null |
+		grep -oE '^ {2,6}(-[a-z], )?--[a-z-]+' | grep -oE -- '--[a-z-]+')
+	mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+}
+
+complete -F _vitrine vitrine
