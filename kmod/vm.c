@@ -143,9 +143,15 @@ void vitrine_vm_put(struct vitrine_vm *vm)
 
 void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why)
 {
+	struct vitrine_vcpu *vcpu;
+	unsigned long index;
+
 	if (xchg(&vm->dead, true))
 		return;
 	pr_warn_ratelimited("VM %llu ended: %s\n", vm->id, why);
+	/* Those that sleep must come out to hear of it; each by itself, as interrupts may be off. */
+	vitrine_vm_for_each_vcpu(index, vcpu, vm)
+		vitrine_vcpu_request_and_kick(vcpu, VITRINE_REQ_KICK);
 }
 
 static void nothing(void *unused)
@@ -153,8 +159,8 @@ static void nothing(void *unused)
 }
 
 /*
- * Sets @request on every vCPU and returns only when none of them is in the guest still ignorant of it: those in the
- * guest are interrupted, those outside find it before they enter.
+ * Sets @request on every vCPU and returns only when none of them is in the guest still ignorant of
+ * it: those in the guest are interrupted, those outside find it before they enter.
  */
 void vitrine_vm_kick_all(struct vitrine_vm *vm, unsigned int request)
 {
@@ -298,7 +304,10 @@ static long vm_fd_ioctl(struct file *file, unsigned int cmd, unsigned long value
 	struct vitrine_vm *vm = file->private_data;
 	long ret;
 
-	/* Its memory is the creator's address space; from another one every address would mean something else. */
+	/*
+	 * Its memory is the creator's address space; from another one every address would mean
+	 * something else.
+	 */
 	if (vm->mm != current->mm || READ_ONCE(vm->dead))
 		return -EIO;
 	if (!row)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One entry and one exit: bring what changed into the VMCS and the CPU, enter, put back what an exit takes from the
- * host, and note the facts. Interrupts are off throughout; nothing here takes a lock, sleeps or decides.
+ * One entry and one exit: bring what changed into the VMCS and the CPU, enter, put back what an
+ * exit takes from the host, and note the facts. Interrupts are off throughout; nothing here takes a
+ * lock, sleeps or decides.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -69,7 +70,10 @@ static void sync_host_crs(struct vmx_vcpu *vmx)
 	}
 }
 
-/* perf's events that must not count (or write records) in the guest; the processor switches their MSRs. */
+/*
+ * perf's events that must not count (or write records) in the guest; the processor switches their
+ * MSRs.
+ */
 static void sync_perf_msrs(struct vmx_vcpu *vmx)
 {
 	struct perf_guest_switch_msr *msrs;
@@ -81,8 +85,10 @@ static void sync_perf_msrs(struct vmx_vcpu *vmx)
 	for (i = 0; msrs && i < nr && n < VMX_NR_AUTOLOAD_MSRS; i++) {
 		if (msrs[i].host == msrs[i].guest)
 			continue;
-		list->guest[n] = (struct vmx_msr_entry){ .index = msrs[i].msr, .value = msrs[i].guest };
-		list->host[n] = (struct vmx_msr_entry){ .index = msrs[i].msr, .value = msrs[i].host };
+		list->guest[n] =
+			(struct vmx_msr_entry){ .index = msrs[i].msr, .value = msrs[i].guest };
+		list->host[n] =
+			(struct vmx_msr_entry){ .index = msrs[i].msr, .value = msrs[i].host };
 		n++;
 	}
 	if (n == list->nr)
@@ -93,9 +99,9 @@ static void sync_perf_msrs(struct vmx_vcpu *vmx)
 }
 
 /*
- * The VMM's single step is the trap flag, for this entry only: a CPU need not have the monitor trap flag. The guest
- * sees it in the image that PUSHF makes, as under KVM. A step ends what STI and MOV SS hold back, or the entry
- * would demand a pending #DB.
+ * The VMM's single step is the trap flag, for this entry only: a CPU need not have the monitor trap
+ * flag. The guest sees it in the image that PUSHF makes, as under KVM. A step ends what STI and MOV
+ * SS hold back, or the entry would demand a pending #DB.
  */
 static void step_prepare(struct vitrine_vcpu *vcpu)
 {
@@ -105,7 +111,8 @@ static void step_prepare(struct vitrine_vcpu *vcpu)
 
 static void load_guest_debug_regs(const struct vitrine_vcpu *vcpu)
 {
-	const u64 *dr = vcpu->db.guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->db.guest_dr : vcpu->db.dr;
+	const u64 *dr = vcpu->db.guest_debug & KVM_GUESTDBG_USE_HW_BP ? vcpu->db.guest_dr :
+									vcpu->db.dr;
 
 	set_debugreg(dr[0], 0);
 	set_debugreg(dr[1], 1);
@@ -135,8 +142,12 @@ static noinstr int enter_guest(struct vmx_vcpu *vmx, unsigned int flags)
 		vcpu->exit.reason = vmcs_read(VM_EXIT_REASON);
 		if ((u16)vcpu->exit.reason == EXIT_REASON_EXCEPTION_NMI) {
 			vcpu->exit.intr_info = vmcs_read(VM_EXIT_INTR_INFO);
-			/* The kernel's NMI entry keeps its own books: it may come before context tracking. */
-			if ((vcpu->exit.intr_info & (INTR_INFO_INTR_TYPE_MASK | INTR_INFO_VALID_MASK)) ==
+			/*
+			 * The kernel's NMI entry keeps its own books: it may come before context
+			 * tracking.
+			 */
+			if ((vcpu->exit.intr_info &
+			     (INTR_INFO_INTR_TYPE_MASK | INTR_INFO_VALID_MASK)) ==
 			    (INTR_TYPE_NMI_INTR | INTR_INFO_VALID_MASK))
 				vmx_call_nmi_entry();
 		}
@@ -148,7 +159,10 @@ static noinstr int enter_guest(struct vmx_vcpu *vmx, unsigned int flags)
 static void hand_over_machine_check(const struct vitrine_vcpu *vcpu)
 {
 #ifdef HAVE_DO_MACHINE_CHECK
-	/* As if userspace had been interrupted: a fatal error then ends this process and not the host. */
+	/*
+	 * As if userspace had been interrupted: a fatal error then ends this process and not the
+	 * host.
+	 */
 	struct pt_regs regs = { .cs = 3, .flags = X86_EFLAGS_IF };
 	u32 info = vcpu->exit.intr_info;
 
@@ -167,7 +181,10 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 	u64 debugctl = get_debugctlmsr();
 	int ret;
 
-	/* Whoever ran in between, or an interrupt, may have taken the FPU: the guest's registers come back now. */
+	/*
+	 * Whoever ran in between, or an interrupt, may have taken the FPU: the guest's registers
+	 * come back now.
+	 */
 	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
 		switch_fpu_return();
 	if (unlikely(!vmx->guest_loaded || vmx->shared_stale))
@@ -179,7 +196,9 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 	sync_host_crs(vmx);
 	if (vmx_perf_present)
 		sync_perf_msrs(vmx);
-	/* The host's breakpoints must not hit on the way in, least of all at the guest's addresses. */
+	/*
+	 * The host's breakpoints must not hit on the way in, least of all at the guest's addresses.
+	 */
 	if (unlikely(hw_breakpoint_active()))
 		set_debugreg(0, 7);
 	if (unlikely(vcpu->db.active))
@@ -210,7 +229,10 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 	if (unlikely(ret != VMX_ENTER_DONE)) {
 		u64 error = ret == VMX_ENTER_FAILED ? vmcs_read(VM_INSTRUCTION_ERROR) : 0;
 
-		vmx_insn_failed(vmx->launched ? "VMRESUME" : "VMLAUNCH", error, ret == VMX_ENTER_FAULTED);
+		vmx_insn_failed(vmx->launched ? "VMRESUME" : "VMLAUNCH", error,
+				ret == VMX_ENTER_FAULTED);
+		if (ret == VMX_ENTER_FAILED)
+			vmx_dump_vmcs(vmx);
 		vitrine_vm_mark_dead(vcpu->vm, "entry failed");
 		return -EIO;
 	}

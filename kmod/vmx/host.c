@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The host's own state around guests: what is per CPU in the VMCS's host area, what is swapped lazily between a
- * load and a put, and the SYSCALL MSRs, which wait until the thread returns to userspace.
+ * The host's own state around guests: what is per CPU in the VMCS's host area, what is swapped
+ * lazily between a load and a put, and the SYSCALL MSRs, which wait until the thread returns to
+ * userspace.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -36,7 +37,10 @@ static const u32 shared_msr_index[VITRINE_NR_SHARED_MSRS] = {
 	[VITRINE_MSR_TSC_AUX] = MSR_TSC_AUX,
 };
 
-/* struct shared_msrs - what of the above this CPU holds now, and what its kernel needs back in userspace */
+/*
+ * struct shared_msrs - what of the above this CPU holds now, and what its kernel needs back in
+ * userspace
+ */
 struct shared_msrs {
 	struct user_return_notifier notifier;
 	bool registered;
@@ -53,7 +57,10 @@ static void put_back_shared_msrs(struct user_return_notifier *notifier)
 	unsigned long flags;
 	unsigned int i;
 
-	/* Also called by IPI when this CPU leaves VMX: only one of the two may take it off the list. */
+	/*
+	 * Also called by IPI when this CPU leaves VMX: only one of the two may take it off the
+	 * list.
+	 */
 	local_irq_save(flags);
 	if (shared->registered) {
 		shared->registered = false;
@@ -135,8 +142,9 @@ static void save_selectors(struct vmx_host_state *host)
 }
 
 /*
- * Swaps in what the guest and the thread share. Called with interrupts off right before the first entry after a
- * load, and again when only a SYSCALL MSR changed; undone by vmx_host_restore() at the put, whether by the end of RUN or by the scheduler.
+ * Swaps in what the guest and the thread share. Called with interrupts off right before the first
+ * entry after a load, and again when only a SYSCALL MSR changed; undone by vmx_host_restore() at
+ * the put, whether by the end of RUN or by the scheduler.
  */
 void vmx_host_prepare(struct vmx_vcpu *vmx)
 {
@@ -179,7 +187,10 @@ void vmx_host_restore(struct vmx_vcpu *vmx)
 		loadsegment(ds, host->ds_sel);
 		loadsegment(es, host->es_sel);
 	}
-	/* It also sets the limits of TR (too short for the I/O bitmap), GDTR and IDTR to fixed values. */
+	/*
+	 * It also sets the limits of TR (too short for the I/O bitmap), GDTR and IDTR to fixed
+	 * values.
+	 */
 	invalidate_tss_limit();
 	wrmsrl(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
 	load_fixmap_gdt(raw_smp_processor_id());
@@ -211,8 +222,11 @@ void vmx_vcpu_load(struct vitrine_vcpu *vcpu, int cpu)
 	if (moved)
 		vmx_vmcs_clear(vmx);
 	vmx_mitigate_host_data_read();
-	if (!vmx_vmcs_make_current(vmx, cpu))
+	if (unlikely(!vmx_vmcs_make_current(vmx, cpu))) {
+		/* What is current now is another's, or nobody's: no entry may follow. */
+		vitrine_vm_mark_dead(vcpu->vm, "its VMCS cannot be loaded");
 		return;
+	}
 	if (moved) {
 		write_cpu_host_state(cpu);
 		/* What this CPU cached for us when we were here last has seen no flush since. */
