@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The border to the vendor's code. An operation exists only if neutral code calls it today; neutral code never
- * says VMCS, vendor code never touches another object's locks.
+ * The border to the vendor's code. An operation exists only if neutral code calls it today; neutral
+ * code never says VMCS, vendor code never touches another object's locks.
  *
- * Contexts: "loaded" means vcpu->mutex is held and vitrine_vcpu_load() was called; the function may sleep unless
- * it says otherwise.
+ * Contexts: "loaded" means vcpu->mutex is held and vitrine_vcpu_load() was called; the function may
+ * sleep unless it says otherwise.
  */
 #ifndef VITRINE_BACKEND_H
 #define VITRINE_BACKEND_H
 
 #include <linux/kvm.h>
 #include <linux/types.h>
+
+#include "insn.h"
 
 struct vitrine_caps;
 struct vitrine_injection;
@@ -29,30 +31,40 @@ enum vitrine_exit_result {
  * @name: "vmx"
  * @hardware_setup: once at module load; checks capabilities. Sleeps.
  * @hardware_unsetup: mirror of @hardware_setup.
- * @has_feature: may a guest use this X86_FEATURE_*? Asked, once after @hardware_setup, only for what needs the
+ * @has_feature: may a guest use this X86_FEATURE_*? Asked, once after @hardware_setup, only for
+ * what needs the
  *	vendor's help in a guest: RDTSCP, RDPID, INVPCID. NULL: all of them.
- * @mitigation_init: @mitigation_exit: plans the entry path against side channels; after the second-level tables' set-up.
- * @hardware_claim: before the first VM: take what the kernel has one of; -EBUSY names the holder in the log.
+ * @mitigation_init: @mitigation_exit: plans the entry path against side channels; after the
+ * second-level tables' set-up.
+ * @hardware_claim: before the first VM: take what the kernel has one of; -EBUSY names the holder in
+ * the log.
  * @hardware_release: mirror of @hardware_claim, after the last VM.
  * @cpu_enable: enter root operation on this CPU; interrupts off, called by IPI or CPU hotplug.
  * @cpu_disable: leave it; interrupts off; harmless where not entered.
- * @report_caps: @report_mitigations: for struct vitrine_caps and struct vitrine_mitigations of our own ABI.
- * @cpu_leaving: this CPU goes offline (or came back): vCPU threads that still pass must not leave it entered.
+ * @report_caps: @report_mitigations: for struct vitrine_caps and struct vitrine_mitigations of our
+ * own ABI.
+ * @cpu_leaving: this CPU goes offline (or came back): vCPU threads that still pass must not leave
+ * it entered.
  * @going_down: the machine restarts: from now on a fault in a vendor instruction is expected.
- * @vcpu_create: allocate the vendor's vCPU around struct vitrine_vcpu, in the state after reset; ERR_PTR.
+ * @vcpu_create: allocate the vendor's vCPU around struct vitrine_vcpu, in the state after reset;
+ * ERR_PTR.
  * @vcpu_free: mirror of @vcpu_create. Not loaded.
  * @vcpu_load: make this vCPU's state current on this CPU; preemption off.
  * @vcpu_put: give the CPU back to the host; preemption off.
  * @vcpu_reset: architectural reset or INIT. Loaded.
- * @vcpu_run: enter the guest once and come back; interrupts off, never sleeps. 0 or -errno for "could not enter".
+ * @vcpu_run: enter the guest once and come back; interrupts off, never sleeps. 0 or -errno for
+ * "could not enter".
  * @handle_exit: dispatch the exit that @vcpu_run brought. Loaded. EXIT_RESUME, EXIT_USER or -errno.
- * @cache_reg: read RIP, RSP or RFLAGS into vcpu->regs, or the PDPTEs (VITRINE_CACHE_PDPTRS) into vcpu->pdptrs; they
+ * @cache_reg: read RIP, RSP or RFLAGS into vcpu->regs, or the PDPTEs (VITRINE_CACHE_PDPTRS) into
+ * vcpu->pdptrs; they
  *	stay in hardware until asked for. Loaded.
  * @get_segment: VCPU_SREG_* to the KVM form. Loaded.
  * @set_segment: the reverse; values were checked for shape, not for consistency. Loaded.
+ * @get_code_mode: the mode of the code that runs now, and the base of its segment. Loaded.
  * @get_cpl: current privilege level. Loaded.
  * @get_gdt: @get_idt: @set_gdt: @set_idt: descriptor-table registers. Loaded.
- * @set_cr0: @set_cr3: @set_cr4: @set_efer: write a checked value: updates vcpu->cr0 and so on, and hardware;
+ * @set_cr0: @set_cr3: @set_cr4: @set_efer: write a checked value: updates vcpu->cr0 and so on, and
+ * hardware;
  *	EFER.LMA follows CR0.PG. Loaded.
  * @get_cr0: @get_cr3: @get_cr4: value the guest sees (guest-owned bits read back). Loaded.
  * @get_dr7: @set_dr7: effective DR7 in hardware; DR0-3 and DR6 are in vcpu->db. Loaded.
@@ -63,10 +75,12 @@ enum vitrine_exit_result {
  * @interrupt_shadow: KVM_X86_SHADOW_INT_* now blocking. Loaded.
  * @set_interrupt_shadow: set or clear that. Loaded.
  * @nmi_masked: @set_nmi_masked: blocking by NMI. Loaded.
- * @skip_insn: advance RIP over the instruction that exited, with the trap flag's and shadow's due. Loaded.
+ * @skip_insn: advance RIP over the instruction that exited, with the trap flag's and shadow's due.
+ * Loaded.
  * @update_exceptions: exception interception follows vcpu->guest_debug and the policy. Loaded.
  * @update_msr_intercept: make reads/writes of @msr exit or not. Loaded or before first load.
- * @tlb_flush: drop this vCPU's cached translations, second-level and linear; preemption off, loaded.
+ * @tlb_flush: drop this vCPU's cached translations, second-level and linear; preemption off,
+ * loaded.
  * @tlb_flush_guest: drop linear (guest's own) translations only; preemption off, loaded.
  * @set_tsc: offset and multiplier after vcpu->tsc_* changed. Loaded.
  * @mmu_root_changed: second-level root was (re)allocated. Loaded.
@@ -97,7 +111,9 @@ struct vitrine_backend {
 
 	void (*cache_reg)(struct vitrine_vcpu *vcpu, unsigned int reg);
 	void (*get_segment)(struct vitrine_vcpu *vcpu, unsigned int seg, struct kvm_segment *var);
-	void (*set_segment)(struct vitrine_vcpu *vcpu, unsigned int seg, const struct kvm_segment *var);
+	void (*set_segment)(struct vitrine_vcpu *vcpu, unsigned int seg,
+			    const struct kvm_segment *var);
+	enum vitrine_insn_mode (*get_code_mode)(struct vitrine_vcpu *vcpu, u64 *base);
 	int (*get_cpl)(struct vitrine_vcpu *vcpu);
 	void (*get_gdt)(struct vitrine_vcpu *vcpu, struct kvm_dtable *dt);
 	void (*set_gdt)(struct vitrine_vcpu *vcpu, const struct kvm_dtable *dt);
@@ -135,6 +151,6 @@ struct vitrine_backend {
 extern const struct vitrine_backend vmx_backend;
 
 /* One vendor a build today. */
-static const struct vitrine_backend *const vitrine_backend = &vmx_backend;
+static const struct vitrine_backend *const vitrine_backend __maybe_unused = &vmx_backend;
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Telling the kernel that this CPU runs a guest: time accounting, RCU, lockdep. The same steps that the kernel takes
- * for its own hypervisor, with one difference: where context tracking is off, RCU's quiescent state is reported
- * once a tick and not at each entry, which is as often as a grace period can make use of it.
+ * Telling the kernel that this CPU runs a guest: time accounting, RCU, lockdep. The same steps that
+ * the kernel takes for its own hypervisor, with one difference: where context tracking is off,
+ * RCU's quiescent state is reported once a tick and not at each entry, which is as often as a grace
+ * period can make use of it.
  */
 #ifndef VITRINE_CONTEXT_H
 #define VITRINE_CONTEXT_H

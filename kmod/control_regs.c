@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * CR0, CR3, CR4 and EFER as the guest writes them: what faults, and what else changes with them. Hardware is written
- * through the backend only, and only with values that passed here or in sregs.c.
+ * CR0, CR3, CR4 and EFER as the guest writes them: what faults, and what else changes with them.
+ * Hardware is written through the backend only, and only with values that passed here or in
+ * sregs.c.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -26,8 +27,9 @@
 #define CR0_PDPTR_BITS	(X86_CR0_CD | X86_CR0_NW | X86_CR0_PG)
 #define CR4_PDPTR_BITS	(X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP)
 
-#define CR4_ALWAYS	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | \
-			 X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
+#define CR4_ALWAYS                                                                          \
+	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | \
+	 X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
 
 static const struct {
 	u64 bit;
@@ -115,7 +117,10 @@ static bool in_64bit_code(struct vitrine_vcpu *vcpu)
 	return cs.l;
 }
 
-/* Turning paging on is what activates long mode, turning it off what leaves it: "Initializing IA-32e Mode". */
+/*
+ * Turning paging on is what activates long mode, turning it off what leaves it: "Initializing
+ * IA-32e Mode".
+ */
 static int check_paging_switch(struct vitrine_vcpu *vcpu, u64 cr0, u64 cr4)
 {
 	struct kvm_segment cs;

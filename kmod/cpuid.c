@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A vCPU's CPUID: the table that the VMM set, and what the guest reads from it. What this host can offer is
- * cpuid_host.c's. Bits that follow the guest's own doing (OSXSAVE, APIC, the size of its XSAVE area) are written into
- * the table when that changes, so that an exit only looks up and copies.
+ * A vCPU's CPUID: the table that the VMM set, and what the guest reads from it. What this host can
+ * offer is cpuid_host.c's. Bits that follow the guest's own doing (OSXSAVE, APIC, the size of its
+ * XSAVE area) are written into the table when that changes, so that an exit only looks up and
+ * copies.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -31,8 +32,8 @@
 #define MISC_FEATURE_CPUID_FAULT	1ULL
 
 /*
- * The first entry of a leaf, or NULL. Bits 31:30 tell the range, the rest must be small to be found directly; a VMM
- * that puts leaves elsewhere pays with a search.
+ * The first entry of a leaf, or NULL. Bits 31:30 tell the range, the rest must be small to be found
+ * directly; a VMM that puts leaves elsewhere pays with a search.
  */
 static const struct kvm_cpuid_entry2 *find_leaf(const struct vitrine_cpuid *cpuid, u32 function)
 {
@@ -50,7 +51,8 @@ static const struct kvm_cpuid_entry2 *find_leaf(const struct vitrine_cpuid *cpui
 	return NULL;
 }
 
-static const struct kvm_cpuid_entry2 *find(const struct vitrine_cpuid *cpuid, u32 function, u32 index)
+static const struct kvm_cpuid_entry2 *find(const struct vitrine_cpuid *cpuid, u32 function,
+					   u32 index)
 {
 	const struct kvm_cpuid_entry2 *entry = find_leaf(cpuid, function);
 	u32 i;
@@ -64,7 +66,8 @@ static const struct kvm_cpuid_entry2 *find(const struct vitrine_cpuid *cpuid, u3
 	return NULL;
 }
 
-const struct kvm_cpuid_entry2 *vitrine_cpuid_find(struct vitrine_vcpu *vcpu, u32 function, u32 index)
+const struct kvm_cpuid_entry2 *vitrine_cpuid_find(struct vitrine_vcpu *vcpu, u32 function,
+						  u32 index)
 {
 	return vcpu->cpuid ? find(vcpu->cpuid, function, index) : NULL;
 }
@@ -156,7 +159,8 @@ static void update_runtime(struct vitrine_vcpu *vcpu, struct vitrine_cpuid *cpui
 		if (boot_cpu_has(X86_FEATURE_XSAVE))
 			set_bit_to(&entry->ecx, BIT(X86_FEATURE_OSXSAVE % 32),
 				   vitrine_backend->get_cr4(vcpu) & X86_CR4_OSXSAVE);
-		set_bit_to(&entry->edx, BIT(X86_FEATURE_APIC % 32), base & MSR_IA32_APICBASE_ENABLE);
+		set_bit_to(&entry->edx, BIT(X86_FEATURE_APIC % 32),
+			   base & MSR_IA32_APICBASE_ENABLE);
 	}
 	entry = find_writable(cpuid, LEAF_XSAVE, 0);
 	if (entry)
@@ -204,7 +208,8 @@ static bool is_intel(const struct vitrine_cpuid *cpuid)
 	const struct kvm_cpuid_entry2 *entry = find_leaf(cpuid, 0);
 
 	/* "GenuineIntel" */
-	return entry && entry->ebx == 0x756e6547 && entry->edx == 0x49656e69 && entry->ecx == 0x6c65746e;
+	return entry && entry->ebx == 0x756e6547 && entry->edx == 0x49656e69 &&
+	       entry->ecx == 0x6c65746e;
 }
 
 static struct vitrine_cpuid *cpuid_alloc(u32 nr)
@@ -268,7 +273,10 @@ static int cpuid_set(struct vitrine_vcpu *vcpu, struct vitrine_cpuid *cpuid)
 	ret = check_widths(cpuid);
 	if (ret)
 		goto err_free;
-	/* Once the guest ran it may rely on what it saw; a VMM that only restores sets the same again. */
+	/*
+	 * Once the guest ran it may rely on what it saw; a VMM that only restores sets the same
+	 * again.
+	 */
 	if (vcpu->stats.guest_ticks) {
 		ret = vcpu->cpuid && same_entries(vcpu->cpuid, cpuid) ? 0 : -EINVAL;
 		if (ret)
@@ -281,7 +289,8 @@ static int cpuid_set(struct vitrine_vcpu *vcpu, struct vitrine_cpuid *cpuid)
 	entry = find(cpuid, LEAF_ADDRESS_SIZES, 0);
 	vcpu->maxphyaddr = entry && (entry->eax & 0xff) ? entry->eax & 0xff : DEFAULT_MAXPHYADDR;
 	entry = find(cpuid, LEAF_XSAVE, 0);
-	cpuid->xcr0 = entry ? (entry->eax | (u64)entry->edx << 32) & vitrine_fpu_supported_xcr0() : 0;
+	cpuid->xcr0 = entry ? (entry->eax | (u64)entry->edx << 32) & vitrine_fpu_supported_xcr0() :
+			      0;
 	cpuid->cr4_reserved = vitrine_cr4_reserved_by_cpuid(vcpu);
 	vitrine_msr_update_intercepts(vcpu);
 	return 0;

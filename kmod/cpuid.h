@@ -12,7 +12,7 @@ struct vitrine_vcpu;
 
 #define VITRINE_CPUID_MAX_ENTRIES	256
 #define VITRINE_CPUID_RANGES		4	/* 0x0, 0x40000000, 0x80000000, 0xc0000000 */
-#define VITRINE_CPUID_DIRECT		64	/* leaves of each range that are found without a search */
+#define VITRINE_CPUID_DIRECT		64	/* leaves of each range found without search */
 
 /**
  * struct vitrine_cpuid - a vCPU's CPUID table, replaced whole by KVM_SET_CPUID2
@@ -37,9 +37,13 @@ struct vitrine_cpuid {
 };
 
 void vitrine_cpuid_free(struct vitrine_vcpu *vcpu);
-/* EAX and ECX in, all four out; Intel's rule for leaves above the maximum. Fast: it is on the exit path. */
+/*
+ * EAX and ECX in, all four out; Intel's rule for leaves above the maximum. Fast: it is on the exit
+ * path.
+ */
 void vitrine_cpuid_emulate(struct vitrine_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
-const struct kvm_cpuid_entry2 *vitrine_cpuid_find(struct vitrine_vcpu *vcpu, u32 function, u32 index);
+const struct kvm_cpuid_entry2 *vitrine_cpuid_find(struct vitrine_vcpu *vcpu, u32 function,
+						  u32 index);
 /* Bits that mirror CR4 and XCR0 (OSXSAVE, OSPKE, 0xd sizes) and IA32_MISC_ENABLE are refreshed. */
 void vitrine_cpuid_update_runtime(struct vitrine_vcpu *vcpu);
 /* Was the guest told that it has this X86_FEATURE_*? Words that mirror CPUID leaves only. */
@@ -51,7 +55,8 @@ bool vitrine_cpuid_faults(struct vitrine_vcpu *vcpu);
 int vitrine_cpuid_module_init(void);
 void vitrine_cpuid_module_exit(void);
 
-extern const struct vitrine_ioctl vitrine_cpuid_dev_ioctls[];	/* GET_SUPPORTED_CPUID, GET_EMULATED_CPUID */
-extern const struct vitrine_ioctl vitrine_cpuid_vcpu_ioctls[];	/* SET_CPUID, SET_CPUID2, GET_CPUID2 */
+extern const struct vitrine_ioctl
+	vitrine_cpuid_dev_ioctls[]; /* GET_SUPPORTED_CPUID, GET_EMULATED_CPUID */
+extern const struct vitrine_ioctl vitrine_cpuid_vcpu_ioctls[];	/* SET_CPUID, SET/GET_CPUID2 */
 
 #endif

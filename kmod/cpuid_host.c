@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What CPUID a guest on this host can have: KVM_GET_SUPPORTED_CPUID and KVM_GET_EMULATED_CPUID. A bit is offered only
- * if the CPU has it, the kernel did not turn it off, and this module carries what it needs (the masks below).
+ * What CPUID a guest on this host can have: KVM_GET_SUPPORTED_CPUID and KVM_GET_EMULATED_CPUID. A
+ * bit is offered only if the CPU has it, the kernel did not turn it off, and this module carries
+ * what it needs (the masks below).
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -32,11 +33,16 @@
 #define XSAVE_ALIGNED		BIT(1)
 #define SECOND_LEVEL_BITS	48	/* reach of four levels of second-level tables */
 
-/* Leaf 7.2, EDX: bits of IA32_SPEC_CTRL (PSFD, IPRED_DIS, RRSBA_DIS, DDPD_U, BHI_DIS_S) and MCDT_NO */
+/*
+ * Leaf 7.2, EDX: bits of IA32_SPEC_CTRL (PSFD, IPRED_DIS, RRSBA_DIS, DDPD_U, BHI_DIS_S) and MCDT_NO
+ */
 #define STRUCTURED2_EDX		0x3fU
 
 #define F(feature)	BIT(X86_FEATURE_##feature % 32)
-/* By number where the older of the kernels built for has no name yet: FZRM, FSRS, FSRC, CMPCCXADD, AVX_IFMA */
+/*
+ * By number where the older of the kernels built for has no name yet: FZRM, FSRS, FSRC, CMPCCXADD,
+ * AVX_IFMA
+ */
 #define STRUCTURED1_UNNAMED	(BIT(7) | BIT(10) | BIT(11) | BIT(12) | BIT(23))
 
 static const struct cpuid_word words[] = {
@@ -137,7 +143,8 @@ static struct kvm_cpuid_entry2 *add(struct cpuid_list *list, u32 function, u32 i
 	return entry;
 }
 
-static struct kvm_cpuid_entry2 *add_raw(struct cpuid_list *list, u32 function, u32 index, bool indexed)
+static struct kvm_cpuid_entry2 *add_raw(struct cpuid_list *list, u32 function, u32 index,
+					bool indexed)
 {
 	struct kvm_cpuid_entry2 *entry = add(list, function, index, indexed);
 
@@ -203,7 +210,7 @@ static void add_xsave(struct cpuid_list *list)
 static void add_basic(struct cpuid_list *list)
 {
 	struct kvm_cpuid_entry2 *entry = add_raw(list, LEAF_BASIC, 0, false);
-	u32 max = min(entry->eax, (u32)MAX_BASIC_LEAF);
+	u32 max = min_t(u32, entry->eax, MAX_BASIC_LEAF);
 	u32 leaf;
 
 	entry->eax = max;
@@ -211,7 +218,9 @@ static void add_basic(struct cpuid_list *list)
 		switch (leaf) {
 		case LEAF_FEATURES:
 			entry = add_raw(list, leaf, 0, false);
-			/* CLFLUSH size and brand; APIC id and their number are the VMM's to give. */
+			/*
+			 * CLFLUSH size and brand; APIC id and their number are the VMM's to give.
+			 */
 			entry->ebx &= 0xffff;
 			entry->ecx = host_words[4];
 			entry->edx = host_words[0];
@@ -237,7 +246,10 @@ static void add_basic(struct cpuid_list *list)
 			add_xsave(list);
 			break;
 		default:
-			/* Nothing of it works in a guest: MONITOR, PMU, SGX, PT, AMX; host's frequencies. */
+			/*
+			 * Nothing of it works in a guest: MONITOR, PMU, SGX, PT, AMX; host's
+			 * frequencies.
+			 */
 			add(list, leaf, 0, false);
 			break;
 		}
@@ -246,7 +258,10 @@ static void add_basic(struct cpuid_list *list)
 
 static void add_hypervisor(struct cpuid_list *list)
 {
-	/* By this signature guests know how to look for features; without one they would assume none. */
+	/*
+	 * By this signature guests know how to look for features; without one they would assume
+	 * none.
+	 */
 	static const char signature[12] = "KVMKVMKVM";
 	struct kvm_cpuid_entry2 *entry = add(list, LEAF_HYPERVISOR, 0, false);
 
@@ -254,7 +269,10 @@ static void add_hypervisor(struct cpuid_list *list)
 	memcpy(&entry->ebx, signature, 4);
 	memcpy(&entry->ecx, signature + 4, 4);
 	memcpy(&entry->edx, signature + 8, 4);
-	/* No device of ours needs the delay by a write to port 0x80, which is an exit to userspace each. */
+	/*
+	 * No device of ours needs the delay by a write to port 0x80, which is an exit to userspace
+	 * each.
+	 */
 	add(list, LEAF_HYPERVISOR_FEATURES, 0, false)->eax = BIT(KVM_FEATURE_NOP_IO_DELAY);
 }
 
@@ -274,7 +292,7 @@ static void add_address_sizes(struct cpuid_list *list)
 static void add_extended(struct cpuid_list *list)
 {
 	struct kvm_cpuid_entry2 *entry = add_raw(list, LEAF_EXTENDED, 0, false);
-	u32 max = min(entry->eax, (u32)LEAF_ADDRESS_SIZES);
+	u32 max = min_t(u32, entry->eax, LEAF_ADDRESS_SIZES);
 	u32 leaf;
 
 	entry->eax = max;
@@ -362,7 +380,8 @@ int vitrine_cpuid_module_init(void)
 				 boot_cpu_data.x86_capability[i]) | words[i].emulated;
 	}
 	for (i = 0; i < ARRAY_SIZE(vendor_features); i++)
-		if (vitrine_backend->has_feature && !vitrine_backend->has_feature(vendor_features[i]))
+		if (vitrine_backend->has_feature &&
+		    !vitrine_backend->has_feature(vendor_features[i]))
 			host_words[vendor_features[i] / 32] &= ~BIT(vendor_features[i] % 32);
 
 	if (!vitrine_cpuid_host_has(X86_FEATURE_XSAVE)) {

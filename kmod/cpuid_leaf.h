@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* CPUID leaves by name, and where the kernel's capability words are among them: for cpuid.c and cpuid_host.c only. */
+/*
+ * CPUID leaves by name, and where the kernel's capability words are among them: for cpuid.c and
+ * cpuid_host.c only.
+ */
 #ifndef VITRINE_CPUID_LEAF_H
 #define VITRINE_CPUID_LEAF_H
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Debug registers: MOV DR as the guest executes it, KVM_GET/SET_DEBUGREGS, KVM_SET_GUEST_DEBUG. How single steps are
- * made and when DR0-3 are in hardware is the backend's; the guest's RFLAGS in vcpu->regs never has a TF of the VMM's.
+ * Debug registers: MOV DR as the guest executes it, KVM_GET/SET_DEBUGREGS, KVM_SET_GUEST_DEBUG. How
+ * single steps are made and when DR0-3 are in hardware is the backend's; the guest's RFLAGS in
+ * vcpu->regs never has a TF of the VMM's.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -47,7 +48,10 @@ void vitrine_dr7_update(struct vitrine_vcpu *vcpu)
 	vitrine_backend->set_dr7(vcpu, dr7);
 }
 
-/* "Debug Status Register (DR6)": B0 to B3 tell of this exception alone, the others add up; RTM is active low. */
+/*
+ * "Debug Status Register (DR6)": B0 to B3 tell of this exception alone, the others add up; RTM is
+ * active low.
+ */
 void vitrine_debug_deliver(struct vitrine_vcpu *vcpu, u64 dr6_bits)
 {
 	u64 dr6 = (vcpu->db.dr6 & ~DR6_BREAKPOINTS) | DR6_RTM | dr6_bits;
@@ -151,7 +155,8 @@ static long debug_ioctl_set_regs(void *obj, struct vitrine_ioctl_arg *arg)
 	const struct kvm_debugregs *regs = arg->data;
 
 	if (regs->flags) {
-		pr_debug_ratelimited("KVM_SET_DEBUGREGS: field flags is %#llx, must be 0\n", regs->flags);
+		pr_debug_ratelimited("KVM_SET_DEBUGREGS: field flags is %#llx, must be 0\n",
+				     regs->flags);
 		return -EINVAL;
 	}
 	if (regs->dr6 >> 32 || regs->dr7 >> 32) {
@@ -191,7 +196,9 @@ static long debug_ioctl_set_guest_debug(void *obj, struct vitrine_ioctl_arg *arg
 	db->guest_debug = dbg->control & KVM_GUESTDBG_ENABLE ? dbg->control : 0;
 	if (db->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
 		memcpy(db->guest_dr, dbg->arch.debugreg, sizeof(db->guest_dr));
-		/* General detect would report the VMM's own breakpoints to a guest that reads DR7. */
+		/*
+		 * General detect would report the VMM's own breakpoints to a guest that reads DR7.
+		 */
 		db->guest_dr7 = (dbg->arch.debugreg[7] & DR7_WRITABLE & ~DR7_GD) | DR7_ONES;
 	} else {
 		memset(db->guest_dr, 0, sizeof(db->guest_dr));

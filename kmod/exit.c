@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Vendor-neutral ends of exits: what is asked of in-kernel devices, and what userspace is told. MMIO, which needs
- * the instruction decoded, is exit_mmio.c's.
+ * Vendor-neutral ends of exits: what is asked of in-kernel devices, and what userspace is told.
+ * MMIO, which needs the instruction decoded, is exit_mmio.c's.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -19,7 +19,8 @@
 #include "regs.h"
 #include "vm.h"
 
-int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigned int ndata, const u64 *data)
+int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigned int ndata,
+				const u64 *data)
 {
 	struct kvm_run *run = vcpu->run;
 	unsigned int i;
@@ -32,17 +33,16 @@ int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigne
 	return EXIT_USER;
 }
 
-int vitrine_exit_fetch_insn(struct vitrine_vcpu *vcpu, u8 *bytes)
+int vitrine_exit_fetch_insn(struct vitrine_vcpu *vcpu, u8 *bytes, enum vitrine_insn_mode *mode)
 {
 	u32 access = VITRINE_ACCESS_FETCH | (vitrine_backend->get_cpl(vcpu) == 3 ? VITRINE_ACCESS_USER : 0);
 	struct vitrine_walk walk;
-	struct kvm_segment cs;
 	unsigned int len = 0;
-	u64 rip;
+	u64 base, rip;
 
-	vitrine_backend->get_segment(vcpu, VITRINE_SEG_CS, &cs);
-	rip = vitrine_rip_read(vcpu) + (vcpu->efer & EFER_LMA && cs.l ? 0 : cs.base);
-	if (!(vcpu->efer & EFER_LMA && cs.l))
+	*mode = vitrine_backend->get_code_mode(vcpu, &base);
+	rip = vitrine_rip_read(vcpu) + base;
+	if (*mode != VITRINE_INSN_64)
 		rip = (u32)rip;
 	while (len < VITRINE_INSN_MAX_LEN) {
 		u64 gva = rip + len;
@@ -61,17 +61,19 @@ int vitrine_exit_emulation_failure(struct vitrine_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	u8 bytes[VITRINE_INSN_MAX_LEN + 1] = {};
+	enum vitrine_insn_mode mode;
 	int idx, len;
 
 	idx = srcu_read_lock(&vcpu->vm->srcu);
-	len = vitrine_exit_fetch_insn(vcpu, bytes);
+	len = vitrine_exit_fetch_insn(vcpu, bytes, &mode);
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	memset(&run->emulation_failure, 0, sizeof(run->emulation_failure));
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
 	run->emulation_failure.ndata = 1;
 	if (len > 0) {
-		run->emulation_failure.ndata = 1 + DIV_ROUND_UP(1 + sizeof(run->emulation_failure.insn_bytes), 8);
+		run->emulation_failure.ndata =
+			1 + DIV_ROUND_UP(1 + sizeof(run->emulation_failure.insn_bytes), 8);
 		run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
 		run->emulation_failure.insn_size = len;
 		memcpy(run->emulation_failure.insn_bytes, bytes, VITRINE_INSN_MAX_LEN);
@@ -152,8 +154,9 @@ int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, const struct io_exit *io,
 }
 
 /*
- * RIP stays at the instruction until the VMM comes back, so that what it sees (and saves) is a state from which the
- * instruction can be done again; the length of the instruction is still in the VMCS then.
+ * RIP stays at the instruction until the VMM comes back, so that what it sees (and saves) is a
+ * state from which the instruction can be done again; the length of the instruction is still in the
+ * VMCS then.
  */
 int vitrine_exit_io(struct vitrine_vcpu *vcpu, const struct io_exit *io)
 {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Vendor-neutral completions of exits. Vendor code extracts the facts into a plain struct and hands them over;
- * all return enum vitrine_exit_result or -errno. Called loaded, with vm->srcu held.
+ * Vendor-neutral completions of exits. Vendor code extracts the facts into a plain struct and hands
+ * them over; all return enum vitrine_exit_result or -errno. Called loaded, with vm->srcu held.
  */
 #ifndef VITRINE_EXIT_H
 #define VITRINE_EXIT_H
 
 #include <linux/kvm_types.h>
 #include <linux/types.h>
+
+#include "insn.h"
 
 struct mem_fault;
 struct vitrine_vcpu;
@@ -36,16 +38,24 @@ int vitrine_exit_io(struct vitrine_vcpu *vcpu, const struct io_exit *io);
 /* exit_string.c: INS and OUTS with their memory side. */
 int vitrine_exit_string_io(struct vitrine_vcpu *vcpu, const struct io_exit *io);
 /* KVM_EXIT_IO of @count items; the data page is filled (OUT), or read by the completion (IN). */
-int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, const struct io_exit *io, unsigned int count);
-/* A second-level fault where no memory is: decodes the instruction at RIP and performs its accesses. */
+int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, const struct io_exit *io,
+			    unsigned int count);
+/*
+ * A second-level fault where no memory is: decodes the instruction at RIP and performs its
+ * accesses.
+ */
 int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault);
 int vitrine_exit_hlt(struct vitrine_vcpu *vcpu);
 int vitrine_exit_hypercall(struct vitrine_vcpu *vcpu);
 /* KVM_EXIT_INTERNAL_ERROR with KVM's suberror and up to 16 words of facts. */
-int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigned int ndata, const u64 *data);
+int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigned int ndata,
+				const u64 *data);
 /* The same for an instruction that cannot be emulated: carries the instruction bytes. */
 int vitrine_exit_emulation_failure(struct vitrine_vcpu *vcpu);
-/* Bytes at RIP through the guest's page tables, at most 15; fewer at the end of mapped memory, or -errno. */
-int vitrine_exit_fetch_insn(struct vitrine_vcpu *vcpu, u8 *bytes);
+/*
+ * Bytes at RIP through the guest's page tables, at most 15, and the mode that they are to be read
+ * in; fewer at the end of mapped memory, or -errno.
+ */
+int vitrine_exit_fetch_insn(struct vitrine_vcpu *vcpu, u8 *bytes, enum vitrine_insn_mode *mode);
 
 #endif

@@ -36,7 +36,10 @@ static void advance_reg(struct vitrine_vcpu *vcpu, unsigned int reg, s64 delta, 
 	u64 *value = &vcpu->regs[reg];
 	u64 mask = address_mask(addr_size);
 
-	/* As every 32-bit result, a 32-bit address clears the upper half; a 16-bit one keeps the rest. */
+	/*
+	 * As every 32-bit result, a 32-bit address clears the upper half; a 16-bit one keeps the
+	 * rest.
+	 */
 	if (addr_size == 2)
 		*value = (*value & ~mask) | ((*value + delta) & mask);
 	else
@@ -224,11 +227,12 @@ static bool is_stepped(struct vitrine_vcpu *vcpu)
 
 int vitrine_exit_string_io(struct vitrine_vcpu *vcpu, const struct io_exit *io)
 {
-	enum vitrine_insn_mode mode = vitrine_linear_mode(vcpu);
+	enum vitrine_insn_mode mode;
 	u64 mask = address_mask(io->addr_size);
 	u64 offset = vcpu->regs[io->in ? VITRINE_REG_RDI : VITRINE_REG_RSI] & mask;
 	u64 count = io->rep ? vcpu->regs[VITRINE_REG_RCX] & mask : 1;
 	unsigned int items;
+	u64 code_base;
 	gva_t gva;
 	int ret;
 
@@ -236,6 +240,7 @@ int vitrine_exit_string_io(struct vitrine_vcpu *vcpu, const struct io_exit *io)
 		vitrine_backend->skip_insn(vcpu);
 		return EXIT_RESUME;
 	}
+	mode = vitrine_backend->get_code_mode(vcpu, &code_base);
 	vcpu->pio.size = io->size;
 	vcpu->pio.in = io->in;
 	vcpu->pio.rep = io->rep;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * FPU and extended state of a vCPU. The image is the kernel's guest fpstate, which the kernel swaps and converts; this
- * file decides which components a guest may have and checks what VMM and guest put in. XCR0 itself is switched by the
- * entry path.
+ * FPU and extended state of a vCPU. The image is the kernel's guest fpstate, which the kernel swaps
+ * and converts; this file decides which components a guest may have and checks what VMM and guest
+ * put in. XCR0 itself is switched by the entry path.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -57,8 +57,9 @@ void vitrine_fpu_free(struct vitrine_vcpu *vcpu)
 }
 
 /*
- * INIT leaves FPU, SSE and XCR0 alone ("Processor States Following Power-up, Reset, or INIT"). After power-up FCW is
- * 0x40 there; VMMs that start a guest in the middle of things rely on KVM's choice, the value after FNINIT.
+ * INIT leaves FPU, SSE and XCR0 alone ("Processor States Following Power-up, Reset, or INIT").
+ * After power-up FCW is 0x40 there; VMMs that start a guest in the middle of things rely on KVM's
+ * choice, the value after FNINIT.
  */
 void vitrine_fpu_reset(struct vitrine_vcpu *vcpu, bool init)
 {
@@ -117,8 +118,8 @@ int vitrine_fpu_set_xcr(struct vitrine_vcpu *vcpu, u32 index, u64 xcr0)
 }
 
 /*
- * While XSAVE's header says that a component is in its initial configuration, the image may hold anything there: the
- * legacy calls have no such header and must see and set real values.
+ * While XSAVE's header says that a component is in its initial configuration, the image may hold
+ * anything there: the legacy calls have no such header and must see and set real values.
  */
 static void materialize_legacy(struct vitrine_vcpu *vcpu)
 {
@@ -169,8 +170,8 @@ static long fpu_ioctl_set(void *obj, struct vitrine_ioctl_arg *arg)
 
 	/* A reserved bit would fault in the host, when the guest's state is loaded. */
 	if (fpu->mxcsr & ~MXCSR_MASK) {
-		pr_debug_ratelimited("KVM_SET_FPU: field mxcsr is %#x, must be within %#x\n", fpu->mxcsr,
-				     MXCSR_MASK);
+		pr_debug_ratelimited("KVM_SET_FPU: field mxcsr is %#x, must be within %#x\n",
+				     fpu->mxcsr, MXCSR_MASK);
 		return -EINVAL;
 	}
 	materialize_legacy(vcpu);
@@ -222,6 +223,7 @@ static long fpu_ioctl_get_xsave2(void *obj, struct vitrine_ioctl_arg *arg)
 
 static long fpu_ioctl_set_xsave(void *obj, struct vitrine_ioctl_arg *arg)
 {
+	u64 xfeatures = vitrine_fpu_supported_xcr0() | XFEATURE_MASK_FPSSE;
 	struct vitrine_vcpu *vcpu = obj;
 	u32 pkru;
 	void *image;
@@ -230,8 +232,7 @@ static long fpu_ioctl_set_xsave(void *obj, struct vitrine_ioctl_arg *arg)
 	image = vmemdup_user(arg->user, vcpu->fpu.uabi_size);
 	if (IS_ERR(image))
 		return PTR_ERR(image);
-	ret = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, image,
-					     vitrine_fpu_supported_xcr0() | XFEATURE_MASK_FPSSE, &pkru);
+	ret = fpu_copy_uabi_to_guest_fpstate(&vcpu->fpu, image, xfeatures, &pkru);
 	if (ret)
 		pr_debug_ratelimited("KVM_SET_XSAVE: field region is no valid XSAVE image of this host\n");
 	kvfree(image);

@@ -15,7 +15,10 @@ void vitrine_fpu_reset(struct vitrine_vcpu *vcpu, bool init);
 /* Around RUN: swap the task's FPU registers for the guest's and back. */
 void vitrine_fpu_load(struct vitrine_vcpu *vcpu);
 void vitrine_fpu_put(struct vitrine_vcpu *vcpu);
-/* XCR0 bits that may be offered to a guest on this host: never PKRU, AMX or anything that needs XSS. */
+/*
+ * XCR0 bits that may be offered to a guest on this host: never PKRU, AMX or anything that needs
+ * XSS.
+ */
 u64 vitrine_fpu_supported_xcr0(void);
 /* KVM_CAP_XSAVE2: bytes of KVM_GET_XSAVE2 and KVM_SET_XSAVE. */
 unsigned int vitrine_fpu_image_bytes(void);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Root operation on all CPUs while at least one VM lives; CPUs that come and go, suspend, and the ways down.
+ * Root operation on all CPUs while at least one VM lives; CPUs that come and go, suspend, and the
+ * ways down.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -15,7 +16,9 @@
 #include "compat.h"
 #include "hardware.h"
 
-/* Outside cpus_read_lock(): hotplug callbacks run with that held for writing and read @users only. */
+/*
+ * Outside cpus_read_lock(): hotplug callbacks run with that held for writing and read @users only.
+ */
 static DEFINE_MUTEX(users_lock);
 static unsigned int users;		/* VMs; changed under users_lock and cpus_read_lock() */
 static bool going_down;			/* [users_lock] no new VM: the machine restarts */

@@ -7,7 +7,10 @@
 
 int vitrine_hardware_init(void);
 void vitrine_hardware_exit(void);
-/* One reference a VM. 0, or the refusal: -EBUSY (somebody else holds the CPU), -EOPNOTSUPP, -EIO, -ESHUTDOWN. */
+/*
+ * One reference a VM. 0, or the refusal: -EBUSY (somebody else holds the CPU), -EOPNOTSUPP, -EIO,
+ * -ESHUTDOWN.
+ */
 int vitrine_hardware_get(void);
 void vitrine_hardware_put(void);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The table walker: find the row, copy in, call, copy out. Locks and loading belong to the object (vm.c, vcpu.c).
+ * The table walker: find the row, copy in, call, copy out. Locks and loading belong to the object
+ * (vm.c, vcpu.c).
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -42,7 +43,8 @@ int vitrine_ioctl_set_build(struct vitrine_ioctl_set *set)
 			if (WARN_ON(type < 0))
 				return -EINVAL;
 			slot = &set->by_nr[type][_IOC_DIR(row->cmd) != _IOC_NONE][_IOC_NR(row->cmd)];
-			if (WARN(*slot, KBUILD_MODNAME ": two ioctls of number 0x%x\n", _IOC_NR(row->cmd)))
+			if (WARN(*slot, KBUILD_MODNAME ": two ioctls of number 0x%x\n",
+				 _IOC_NR(row->cmd)))
 				return -EINVAL;
 			*slot = row;
 		}
@@ -50,7 +52,8 @@ int vitrine_ioctl_set_build(struct vitrine_ioctl_set *set)
 	return 0;
 }
 
-const struct vitrine_ioctl *vitrine_ioctl_find(const struct vitrine_ioctl_set *set, unsigned int cmd)
+const struct vitrine_ioctl *vitrine_ioctl_find(const struct vitrine_ioctl_set *set,
+					       unsigned int cmd)
 {
 	const struct vitrine_ioctl *row;
 	int type = type_index(cmd);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * One table walker for every ioctl of every object. A row names the command and the function; the walker finds
- * it, copies the argument in, takes the lock, calls, and copies out only what succeeded.
+ * One table walker for every ioctl of every object. A row names the command and the function; the
+ * walker finds it, copies the argument in, takes the lock, calls, and copies out only what
+ * succeeded.
  */
 #ifndef VITRINE_IOCTL_H
 #define VITRINE_IOCTL_H
@@ -14,8 +15,9 @@ struct mutex;
 /**
  * struct vitrine_ioctl_arg - the argument of one ioctl call
  * @value: the third argument as it came (a number for _IO commands, an address otherwise)
- * @user:  the same as a user pointer, for commands with a variable-sized tail
- * @data:  kernel copy of the fixed part, zeroed where nothing was copied in; NULL for _IO and RAW rows
+ * @user: the same as a user pointer, for commands with a variable-sized tail
+ * @data: kernel copy of the fixed part, zeroed where nothing was copied in; NULL for _IO and RAW
+ * rows
  */
 struct vitrine_ioctl_arg {
 	unsigned long value;
@@ -53,7 +55,8 @@ struct vitrine_ioctl_set {
 };
 
 int vitrine_ioctl_set_build(struct vitrine_ioctl_set *set);
-const struct vitrine_ioctl *vitrine_ioctl_find(const struct vitrine_ioctl_set *set, unsigned int cmd);
+const struct vitrine_ioctl *vitrine_ioctl_find(const struct vitrine_ioctl_set *set,
+					       unsigned int cmd);
 long vitrine_ioctl_call(const struct vitrine_ioctl *row, void *obj, unsigned long value);
 
 #endif

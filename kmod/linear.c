@@ -20,16 +20,6 @@
 #define TYPE_EXPAND_DOWN	0x4	/* data */
 #define TYPE_WRITABLE		0x2	/* data; of code it means readable */
 
-enum vitrine_insn_mode vitrine_linear_mode(struct vitrine_vcpu *vcpu)
-{
-	struct kvm_segment cs;
-
-	vitrine_backend->get_segment(vcpu, VITRINE_SEG_CS, &cs);
-	if (vcpu->efer & EFER_LMA && cs.l)
-		return VITRINE_INSN_64;
-	return cs.db ? VITRINE_INSN_32 : VITRINE_INSN_16;
-}
-
 /* SDM, "Limit Checking" and "Type Checking" */
 static bool segment_allows(const struct kvm_segment *seg, u64 offset, unsigned int len_bytes,
 			   bool write)
@@ -54,8 +44,9 @@ static bool is_canonical(struct vitrine_vcpu *vcpu, u64 address)
 	return (u64)((s64)(address << shift) >> shift) == address;
 }
 
-bool vitrine_linear_address(struct vitrine_vcpu *vcpu, enum vitrine_insn_mode mode, unsigned int seg,
-			    u64 offset, unsigned int len_bytes, bool write, gva_t *gva)
+bool vitrine_linear_address(struct vitrine_vcpu *vcpu, enum vitrine_insn_mode mode,
+			    unsigned int seg, u64 offset, unsigned int len_bytes, bool write,
+			    gva_t *gva)
 {
 	struct kvm_segment var;
 	u64 address = offset;
@@ -79,7 +70,8 @@ bool vitrine_linear_address(struct vitrine_vcpu *vcpu, enum vitrine_insn_mode mo
 
 void vitrine_linear_fault(struct vitrine_vcpu *vcpu, unsigned int seg)
 {
-	vitrine_vcpu_queue_exception(vcpu, seg == VITRINE_SEG_SS ? X86_TRAP_SS : X86_TRAP_GP, true, 0);
+	vitrine_vcpu_queue_exception(vcpu, seg == VITRINE_SEG_SS ? X86_TRAP_SS : X86_TRAP_GP, true,
+				     0);
 }
 
 static int translate_page(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa)

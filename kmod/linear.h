@@ -25,14 +25,13 @@ struct vitrine_span {
 	unsigned int first_bytes;
 };
 
-/* The mode of the code that runs now. Loaded. */
-enum vitrine_insn_mode vitrine_linear_mode(struct vitrine_vcpu *vcpu);
 /*
  * Segment base and limits, canonical form: false where the CPU would raise #SS(0) or #GP(0), which
  * vitrine_linear_fault() queues; both want the same @seg. Loaded.
  */
-bool vitrine_linear_address(struct vitrine_vcpu *vcpu, enum vitrine_insn_mode mode, unsigned int seg,
-			    u64 offset, unsigned int len_bytes, bool write, gva_t *gva);
+bool vitrine_linear_address(struct vitrine_vcpu *vcpu, enum vitrine_insn_mode mode,
+			    unsigned int seg, u64 offset, unsigned int len_bytes, bool write,
+			    gva_t *gva);
 void vitrine_linear_fault(struct vitrine_vcpu *vcpu, unsigned int seg);
 /*
  * 0; EXIT_RESUME if a page fault was queued; or -errno. Neither page was touched unless both can
@@ -41,7 +40,9 @@ void vitrine_linear_fault(struct vitrine_vcpu *vcpu, unsigned int seg);
 int vitrine_linear_translate(struct vitrine_vcpu *vcpu, enum vitrine_insn_mode mode, gva_t gva,
 			     unsigned int len_bytes, bool write, struct vitrine_span *span);
 
-/* The guest-physical address of byte @at of a span; @len_bytes is cut to what is contiguous there. */
+/*
+ * The guest-physical address of byte @at of a span; @len_bytes is cut to what is contiguous there.
+ */
 static inline gpa_t vitrine_span_at(const struct vitrine_span *span, unsigned int at,
 				    unsigned int *len_bytes)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Machine-check banks of a guest: MSRs that the VMM sizes and fills. No machine check of the host's gets here.
+ * Machine-check banks of a guest: MSRs that the VMM sizes and fills. No machine check of the host's
+ * gets here.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -18,7 +19,10 @@
 #include "msr_table.h"
 #include "regs.h"
 
-/* What a VMM may ask for in IA32_MCG_CAP beside the number of banks: IA32_MCG_CTL, software error recovery */
+/*
+ * What a VMM may ask for in IA32_MCG_CAP beside the number of banks: IA32_MCG_CTL, software error
+ * recovery
+ */
 #define MCG_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
 #define ALL_ONES		(~0ULL)
 
@@ -67,7 +71,10 @@ MSR_SET(vitrine_mce_set_bank)
 
 	if ((msr - row->first) / 4 >= nr_banks(vcpu))
 		return -ENOENT;
-	/* "IA32_MCi_CTL MSRs": all or nothing; Linux clears bit 10 of bank 4 on some AMD, bit 0 of bank 0 elsewhere. */
+	/*
+	 * "IA32_MCi_CTL MSRs": all or nothing; Linux clears bit 10 of bank 4 on some AMD, bit 0 of
+	 * bank 0 elsewhere.
+	 */
 	if (!host && kind == BANK_CTL && data && (data | BIT_ULL(10) | 1) != ALL_ONES)
 		return -EINVAL;
 	/* "IA32_MCi_STATUS MSRS": software clears, it does not set. */
@@ -91,8 +98,8 @@ static long mce_ioctl_setup(void *obj, struct vitrine_ioctl_arg *arg)
 	unsigned int i;
 
 	if (!banks || banks > VITRINE_MCE_BANKS) {
-		pr_debug_ratelimited("KVM_X86_SETUP_MCE: field bank count is %u, must be 1 to %u\n", banks,
-				     VITRINE_MCE_BANKS);
+		pr_debug_ratelimited("KVM_X86_SETUP_MCE: field bank count is %u, must be 1 to %u\n",
+				     banks, VITRINE_MCE_BANKS);
 		return -EINVAL;
 	}
 	if (mcg_cap & ~(MCG_CAP_SUPPORTED | MCG_BANKCNT_MASK)) {
@@ -107,13 +114,19 @@ static long mce_ioctl_setup(void *obj, struct vitrine_ioctl_arg *arg)
 	return 0;
 }
 
-/* "Machine-Check Global Status", "Error-Reporting Register Banks": what the error does to bank and CPU */
+/*
+ * "Machine-Check Global Status", "Error-Reporting Register Banks": what the error does to bank and
+ * CPU
+ */
 static void raise(struct vitrine_vcpu *vcpu, const struct kvm_x86_mce *mce)
 {
 	u64 *bank = &vcpu->msrs.mce_banks[mce->bank * 4];
 
 	if (mce->status & MCI_STATUS_UC) {
-		/* A second one while the first is being handled, or one that the guest does not take, ends it. */
+		/*
+		 * A second one while the first is being handled, or one that the guest does not
+		 * take, ends it.
+		 */
 		if ((vcpu->msrs.mcg_status & MCG_STATUS_MCIP) ||
 		    !(vitrine_backend->get_cr4(vcpu) & X86_CR4_MCE)) {
 			vitrine_vcpu_request(vcpu, VITRINE_REQ_TRIPLE_FAULT);
@@ -127,7 +140,8 @@ static void raise(struct vitrine_vcpu *vcpu, const struct kvm_x86_mce *mce)
 	}
 	bank[BANK_ADDR] = mce->addr;
 	bank[BANK_MISC] = mce->misc;
-	bank[BANK_STATUS] = mce->status | (bank[BANK_STATUS] & MCI_STATUS_VAL ? MCI_STATUS_OVER : 0);
+	bank[BANK_STATUS] = mce->status |
+			    (bank[BANK_STATUS] & MCI_STATUS_VAL ? MCI_STATUS_OVER : 0);
 	if (mce->status & MCI_STATUS_UC)
 		vitrine_vcpu_queue_exception(vcpu, X86_TRAP_MC, false, 0);
 }
@@ -138,12 +152,13 @@ static long mce_ioctl_set(void *obj, struct vitrine_ioctl_arg *arg)
 	const struct kvm_x86_mce *mce = arg->data;
 
 	if (mce->bank >= nr_banks(vcpu)) {
-		pr_debug_ratelimited("KVM_X86_SET_MCE: field bank is %u, must be below %u\n", mce->bank,
-				     nr_banks(vcpu));
+		pr_debug_ratelimited("KVM_X86_SET_MCE: field bank is %u, must be below %u\n",
+				     mce->bank, nr_banks(vcpu));
 		return -EINVAL;
 	}
 	if (!(mce->status & MCI_STATUS_VAL)) {
-		pr_debug_ratelimited("KVM_X86_SET_MCE: field status is %#llx, must have bit 63\n", mce->status);
+		pr_debug_ratelimited("KVM_X86_SET_MCE: field status is %#llx, must have bit 63\n",
+				     mce->status);
 		return -EINVAL;
 	}
 	/* Reporting that the guest turned off: the error goes unseen. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Guest MSRs: lookup in the table, the state after reset, which ones do without exits, and the ioctls. What a single
- * MSR does is in msr_table.c and the files that it names.
+ * Guest MSRs: lookup in the table, the state after reset, which ones do without exits, and the
+ * ioctls. What a single MSR does is in msr_table.c and the files that it names.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -28,7 +28,7 @@
 #define MAX_IO_MSRS	256
 #define MAX_LISTED	256
 #define PAT_RESET	0x0007040600070406ULL	/* "IA32_PAT MSR" */
-#define UCODE_REV_RESET	(1ULL << 32)		/* any revision: the upper half is where it is */
+#define UCODE_REV_RESET	BIT_ULL(32)		/* any revision: the upper half is where it is */
 
 /* Filled in once, at module load. */
 static u32 saved_msrs[MAX_LISTED] __read_mostly;
@@ -36,21 +36,22 @@ static unsigned int nr_saved_msrs __read_mostly;
 static u32 feature_msrs[MAX_LISTED] __read_mostly;
 static unsigned int nr_feature_msrs __read_mostly;
 
+/* The last row that does not begin behind @msr, if it reaches that far. */
 static const struct vitrine_msr_row *find_row(u32 msr)
 {
 	unsigned int low = 0, high = vitrine_msr_nr_rows;
+	const struct vitrine_msr_row *row;
 
-	while (low < high) {
+	while (high - low > 1) {
 		unsigned int middle = (low + high) / 2;
 
-		if (msr > vitrine_msr_rows[middle].last)
-			low = middle + 1;
+		if (msr >= vitrine_msr_rows[middle].first)
+			low = middle;
 		else
 			high = middle;
 	}
-	if (low == vitrine_msr_nr_rows || msr < vitrine_msr_rows[low].first)
-		return NULL;
-	return &vitrine_msr_rows[low];
+	row = &vitrine_msr_rows[low];
+	return msr - row->first < row->count ? row : NULL;
 }
 
 /* What this host cannot have the VMM cannot set either: it would be written to hardware. */
@@ -126,7 +127,10 @@ void vitrine_msr_reset(struct vitrine_vcpu *vcpu, bool init)
 
 void vitrine_msr_update_intercepts(struct vitrine_vcpu *vcpu)
 {
-	/* Hardware holds the guest's value of these while the guest runs, and checks what it writes. */
+	/*
+	 * Hardware holds the guest's value of these while the guest runs, and checks what it
+	 * writes.
+	 */
 	static const u32 direct[] = {
 		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
@@ -142,7 +146,8 @@ void vitrine_msr_update_intercepts(struct vitrine_vcpu *vcpu)
 					      !spec_ctrl_in_use);
 }
 
-static long copy_list(struct vitrine_ioctl_arg *arg, const char *cmd, const u32 *list, unsigned int nr)
+static long copy_list(struct vitrine_ioctl_arg *arg, const char *cmd, const u32 *list,
+		      unsigned int nr)
 {
 	struct kvm_msr_list __user *user = arg->user;
 	u32 room;
@@ -174,11 +179,12 @@ static struct kvm_msr_entry *entries_get(struct vitrine_ioctl_arg *arg, const ch
 	const struct kvm_msrs *header = arg->data;
 
 	if (header->nmsrs >= MAX_IO_MSRS) {
-		pr_debug_ratelimited("%s: field nmsrs is %u, must be below %u\n", cmd, header->nmsrs,
-				     MAX_IO_MSRS);
+		pr_debug_ratelimited("%s: field nmsrs is %u, must be below %u\n", cmd,
+				     header->nmsrs, MAX_IO_MSRS);
 		return ERR_PTR(-E2BIG);
 	}
-	return vmemdup_user(arg->user + sizeof(*header), header->nmsrs * sizeof(struct kvm_msr_entry));
+	return vmemdup_user(arg->user + sizeof(*header),
+			    header->nmsrs * sizeof(struct kvm_msr_entry));
 }
 
 /* All read-outs end alike: what was done goes out, its number is the answer. */
@@ -272,11 +278,11 @@ int vitrine_msr_module_init(void)
 		const struct vitrine_msr_row *row = &vitrine_msr_rows[i];
 
 		/* The search relies on it. */
-		if (WARN_ON(row->first > row->last || (i && row->first <= row[-1].last)))
+		if (WARN_ON(!row->count || (i && row->first < row[-1].first + row[-1].count)))
 			return -EINVAL;
 		if (!row_exists(NULL, row, true))
 			continue;
-		for (msr = row->first; msr <= row->last; msr++) {
+		for (msr = row->first; msr - row->first < row->count; msr++) {
 			if (row->flags & MSR_SAVE && nr_saved_msrs < MAX_LISTED)
 				saved_msrs[nr_saved_msrs++] = msr;
 			if (row->flags & MSR_FEATURE && nr_feature_msrs < MAX_LISTED &&

@@ -9,7 +9,10 @@
 
 struct vitrine_vcpu;
 
-/* MSRs that the guest shares with the host's SYSCALL entry; switched by the user-return notifier (vmx/state.c). */
+/*
+ * MSRs that the guest shares with the host's SYSCALL entry; switched by the user-return notifier
+ * (vmx/state.c).
+ */
 enum vitrine_shared_msr {
 	VITRINE_MSR_STAR,
 	VITRINE_MSR_LSTAR,
@@ -46,8 +49,9 @@ struct vitrine_msrs {
 
 void vitrine_msr_reset(struct vitrine_vcpu *vcpu, bool init);
 /*
- * @host: the VMM asks (KVM_GET/SET_MSRS): read-only MSRs may be set, the guest's CPUID is not consulted.
- * 0, -ENOENT for an unknown MSR, -EINVAL for a value that faults; a guest gets #GP for both.
+ * @host: the VMM asks (KVM_GET/SET_MSRS): read-only MSRs may be set, the guest's CPUID is not
+ * consulted. 0, -ENOENT for an unknown MSR, -EINVAL for a value that faults; a guest gets #GP for
+ * both.
  */
 int vitrine_msr_read(struct vitrine_vcpu *vcpu, u32 msr, u64 *data, bool host);
 int vitrine_msr_write(struct vitrine_vcpu *vcpu, u32 msr, u64 data, bool host);
@@ -55,7 +59,8 @@ int vitrine_msr_write(struct vitrine_vcpu *vcpu, u32 msr, u64 data, bool host);
 void vitrine_msr_update_intercepts(struct vitrine_vcpu *vcpu);
 int vitrine_msr_module_init(void);
 
-extern const struct vitrine_ioctl vitrine_msr_dev_ioctls[];	/* GET_MSR_INDEX_LIST, feature MSRs, GET_MSRS */
+extern const struct vitrine_ioctl
+	vitrine_msr_dev_ioctls[]; /* GET_MSR_INDEX_LIST, feature MSRs, GET_MSRS */
 extern const struct vitrine_ioctl vitrine_msr_vcpu_ioctls[];	/* GET_MSRS, SET_MSRS */
 
 #endif

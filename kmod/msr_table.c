@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The table of MSRs that a guest has, one line each, and the short functions behind most lines. To add an MSR, add a
- * line in its place. An MSR that is not here does not exist: #GP for the guest, a refusal for the VMM.
+ * The table of MSRs that a guest has, one line each, and the short functions behind most lines. To
+ * add an MSR, add a line in its place. An MSR that is not here does not exist: #GP for the guest, a
+ * refusal for the VMM.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/bits.h>
 #include <linux/errno.h>
 #include <linux/stddef.h>
+#include <asm/apicdef.h>
 #include <asm/cpufeature.h>
 #include <asm/msr-index.h>
 #include <asm/msr.h>
@@ -18,10 +20,6 @@
 #include "regs.h"
 #include "vm.h"
 
-#define X2APIC_FIRST	0x800
-#define X2APIC_LAST	0x8ff
-#define MCE_BANK_LAST	(MSR_IA32_MC0_CTL + VITRINE_MCE_BANKS * 4 - 1)
-#define MTRR_LAST_MASK	0x20f
 #define MISC_ENABLE_FIXED	(MSR_IA32_MISC_ENABLE_EMON | MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | \
 				 MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL)
 
@@ -149,7 +147,9 @@ static MSR_SET(set_apic_base)
 {
 	if (vcpu->lapic)
 		return vitrine_lapic_set_base(vcpu, data, host);
-	/* Without one in the kernel userspace follows by KVM_GET_SREGS; only the shape is checked. */
+	/*
+	 * Without one in the kernel userspace follows by KVM_GET_SREGS; only the shape is checked.
+	 */
 	if ((data & (vitrine_reserved_gpa_bits(vcpu) | 0x2ff)) ||
 	    ((data & X2APIC_ENABLE) && !(data & MSR_IA32_APICBASE_ENABLE)))
 		return -EINVAL;
@@ -179,7 +179,10 @@ static MSR_SET(set_efer)
 	return vitrine_efer_write(vcpu, data, host);
 }
 
-/* "IA32_FEATURE_CONTROL": nothing that it could turn on is given to guests, so only the lock bit is left. */
+/*
+ * "IA32_FEATURE_CONTROL": nothing that it could turn on is given to guests, so only the lock bit is
+ * left.
+ */
 static MSR_SET(set_feature_control)
 {
 	if (data & ~(u64)FEAT_CTL_LOCKED)
@@ -224,7 +227,10 @@ static MSR_SET(set_ucode_revision)
 	return 0;
 }
 
-/* "IA32_DEBUGCTL": branch records and single-stepping on branches are not offered; writes of them do nothing. */
+/*
+ * "IA32_DEBUGCTL": branch records and single-stepping on branches are not offered; writes of them
+ * do nothing.
+ */
 static MSR_SET(set_debugctl)
 {
 	return data & ~(u64)(DEBUGCTLMSR_LBR | DEBUGCTLMSR_BTF) ? -EINVAL : 0;
@@ -236,62 +242,64 @@ static MSR_SET(set_debugctl)
 #define IF(bit)		X86_FEATURE_##bit
 
 /* The columns of the table. */
-#define RANGE(first_, last_, flags_, feature_, offset_, get_, set_)				\
-	{ .first = first_, .last = last_, .flags = flags_, .offset = offset_,			\
-	  .feature = feature_, .get = get_, .set = set_ }
-#define ONE(msr_, ...)	RANGE(msr_, msr_, __VA_ARGS__)
-#define ZEROES(first_, last_)	RANGE(first_, last_, 0, ANY, 0, get_zero, set_zero)
-#define ZERO(msr_)	ZEROES(msr_, msr_)
+#define RANGE(first_, count_, flags_, feature_, offset_, get_, set_) {			\
+	.first = first_, .count = count_, .flags = flags_, .offset = offset_,		\
+	.feature = feature_, .get = get_, .set = set_ }
+#define ONE(msr_, ...)	RANGE(msr_, 1, __VA_ARGS__)
+#define ZEROES(first_, count_)	RANGE(first_, count_, 0, ANY, 0, get_zero, set_zero)
+#define ZERO(msr_)	ZEROES(msr_, 1)
 
 const struct vitrine_msr_row vitrine_msr_rows[] = {
-	ZEROES(MSR_IA32_P5_MC_ADDR, MSR_IA32_P5_MC_TYPE),
+	ZEROES(MSR_IA32_P5_MC_ADDR, 2),
 	ONE(MSR_IA32_TSC, MSR_SAVE, ANY, 0, get_tsc, set_tsc),
 	ZERO(MSR_IA32_PLATFORM_ID),
 	ONE(MSR_IA32_APICBASE, 0, ANY, 0, get_apic_base, set_apic_base),
 	ZERO(MSR_IA32_EBL_CR_POWERON),
 	ONE(MSR_SMI_COUNT, MSR_SAVE | MSR_READ_ONLY, ANY, IN(smi_count), get_stored, set_stored),
 	ONE(MSR_IA32_FEAT_CTL, MSR_SAVE, ANY, IN(feature_control), get_stored, set_feature_control),
-	ONE(MSR_IA32_TSC_ADJUST, MSR_SAVE, IF(TSC_ADJUST), IN(tsc_adjust), get_stored, set_tsc_adjust),
+	ONE(MSR_IA32_TSC_ADJUST, MSR_SAVE, IF(TSC_ADJUST), IN(tsc_adjust), get_stored,
+	    set_tsc_adjust),
 	ONE(MSR_IA32_SPEC_CTRL, MSR_SAVE, ANY, 0, vitrine_spec_get_ctrl, vitrine_spec_set_ctrl),
 	ONE(MSR_IA32_PRED_CMD, 0, ANY, 0, NULL, vitrine_spec_set_pred_cmd),
 	ONE(MSR_IA32_UCODE_WRITE, 0, ANY, 0, get_zero, set_nothing),
 	ONE(MSR_IA32_UCODE_REV, MSR_SAVE | MSR_FEATURE, ANY, IN(bios_sign_id), get_stored,
 	    set_ucode_revision),
-	ZEROES(MSR_P6_PERFCTR0, MSR_P6_PERFCTR1),
+	ZEROES(MSR_P6_PERFCTR0, 2),
 	ZERO(MSR_FSB_FREQ),
 	ONE(MSR_PLATFORM_INFO, MSR_SAVE | MSR_READ_ONLY, ANY, IN(platform_info), get_platform_info,
 	    set_stored),
 	ONE(MSR_MTRRcap, 0, IF(MTRR), 0, vitrine_mtrr_get_cap, NULL),
-	ONE(MSR_IA32_ARCH_CAPABILITIES, MSR_SAVE | MSR_FEATURE | MSR_READ_ONLY, IF(ARCH_CAPABILITIES),
-	    IN(arch_capabilities), get_stored, set_stored),
+	ONE(MSR_IA32_ARCH_CAPABILITIES, MSR_SAVE | MSR_FEATURE | MSR_READ_ONLY,
+	    IF(ARCH_CAPABILITIES), IN(arch_capabilities), get_stored, set_stored),
 	ONE(MSR_IA32_FLUSH_CMD, 0, ANY, 0, NULL, vitrine_spec_set_flush_cmd),
-	ONE(MSR_MISC_FEATURES_ENABLES, MSR_SAVE, ANY, IN(misc_features), get_stored, set_misc_features),
+	ONE(MSR_MISC_FEATURES_ENABLES, MSR_SAVE, ANY, IN(misc_features), get_stored,
+	    set_misc_features),
 	ONE(MSR_IA32_SYSENTER_CS, MSR_SAVE, ANY, 0, get_vendor, set_vendor),
-	RANGE(MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP, MSR_SAVE, ANY, 0, get_vendor,
+	RANGE(MSR_IA32_SYSENTER_ESP, 2, MSR_SAVE, ANY, 0, get_vendor,
 	      set_vendor_address),
 	ONE(MSR_IA32_MCG_CAP, 0, ANY, IN(mcg_cap), get_stored, NULL),
 	ONE(MSR_IA32_MCG_STATUS, MSR_SAVE, ANY, IN(mcg_status), get_stored, vitrine_mce_set_status),
 	ONE(MSR_IA32_MCG_CTL, MSR_SAVE, ANY, IN(mcg_ctl), vitrine_mce_get_ctl, vitrine_mce_set_ctl),
-	ZEROES(MSR_P6_EVNTSEL0, MSR_P6_EVNTSEL1),
-	ZEROES(MSR_IA32_PERF_STATUS, MSR_IA32_PERF_CTL),
+	ZEROES(MSR_P6_EVNTSEL0, 2),
+	ZEROES(MSR_IA32_PERF_STATUS, 2),
 	ONE(MSR_IA32_MISC_ENABLE, MSR_SAVE, ANY, IN(misc_enable), get_stored, set_misc_enable),
-	ZEROES(MSR_LBR_SELECT, MSR_LBR_TOS),
+	ZEROES(MSR_LBR_SELECT, 2),
 	ONE(MSR_IA32_DEBUGCTLMSR, 0, ANY, 0, get_zero, set_debugctl),
-	ZEROES(MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP),
+	ZEROES(MSR_IA32_LASTBRANCHFROMIP, 4),
 	ONE(MSR_IA32_POWER_CTL, MSR_SAVE, ANY, IN(power_ctl), get_stored, set_stored),
-	RANGE(MTRRphysBase_MSR(0), MTRR_LAST_MASK, MSR_SAVE, IF(MTRR), IN(mtrr_var), get_stored,
+	RANGE(MTRRphysBase_MSR(0), 16, MSR_SAVE, IF(MTRR), IN(mtrr_var), get_stored,
 	      vitrine_mtrr_set_variable),
 	ONE(MSR_MTRRfix64K_00000, MSR_SAVE, IF(MTRR), IN(mtrr_fixed[0]), get_stored,
 	    vitrine_mtrr_set_fixed),
-	RANGE(MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000, MSR_SAVE, IF(MTRR), IN(mtrr_fixed[1]),
+	RANGE(MSR_MTRRfix16K_80000, 2, MSR_SAVE, IF(MTRR), IN(mtrr_fixed[1]),
 	      get_stored, vitrine_mtrr_set_fixed),
-	RANGE(MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_F8000, MSR_SAVE, IF(MTRR), IN(mtrr_fixed[3]),
+	RANGE(MSR_MTRRfix4K_C0000, 8, MSR_SAVE, IF(MTRR), IN(mtrr_fixed[3]),
 	      get_stored, vitrine_mtrr_set_fixed),
 	ONE(MSR_IA32_CR_PAT, MSR_SAVE, IF(PAT), IN(pat), get_stored, vitrine_pat_set),
 	ONE(MSR_MTRRdefType, MSR_SAVE, IF(MTRR), IN(mtrr_def_type), get_stored,
 	    vitrine_mtrr_set_def_type),
 	ONE(MSR_IA32_PERF_CAPABILITIES, MSR_FEATURE, ANY, 0, get_zero, set_zero),
-	RANGE(MSR_IA32_MC0_CTL, MCE_BANK_LAST, 0, ANY, IN(mce_banks), vitrine_mce_get_bank,
+	RANGE(MSR_IA32_MC0_CTL, VITRINE_MCE_BANKS * 4, 0, ANY, IN(mce_banks), vitrine_mce_get_bank,
 	      vitrine_mce_set_bank),
 	ZERO(MSR_RAPL_POWER_UNIT),
 	ZERO(MSR_PKG_ENERGY_STATUS),
@@ -299,14 +307,15 @@ const struct vitrine_msr_row vitrine_msr_rows[] = {
 	ZERO(MSR_PP0_ENERGY_STATUS),
 	ZERO(MSR_PP1_ENERGY_STATUS),
 	ONE(MSR_IA32_TSC_DEADLINE, MSR_SAVE, ANY, 0, get_tsc_deadline, set_tsc_deadline),
-	RANGE(X2APIC_FIRST, X2APIC_LAST, 0, ANY, 0, get_x2apic, set_x2apic),
+	RANGE(APIC_BASE_MSR, 0x100, 0, ANY, 0, get_x2apic, set_x2apic),
 	ONE(MSR_EFER, 0, ANY, 0, get_efer, set_efer),
 	ONE(MSR_STAR, MSR_SAVE, ANY, SHARED(STAR), get_stored, set_shared),
 	ONE(MSR_LSTAR, MSR_SAVE, ANY, SHARED(LSTAR), get_stored, set_shared_address),
 	ONE(MSR_CSTAR, MSR_SAVE, ANY, SHARED(CSTAR), get_stored, set_shared_address),
 	ONE(MSR_SYSCALL_MASK, MSR_SAVE, ANY, SHARED(FMASK), get_stored, set_shared_32),
-	RANGE(MSR_FS_BASE, MSR_GS_BASE, 0, ANY, 0, get_vendor, set_vendor_address),
+	RANGE(MSR_FS_BASE, 2, 0, ANY, 0, get_vendor, set_vendor_address),
 	ONE(MSR_KERNEL_GS_BASE, MSR_SAVE, ANY, 0, get_vendor, set_vendor_address),
 	ONE(MSR_TSC_AUX, MSR_SAVE, IF(RDTSCP), SHARED(TSC_AUX), get_stored, set_shared_32),
 };
+
 const unsigned int vitrine_msr_nr_rows = ARRAY_SIZE(vitrine_msr_rows);

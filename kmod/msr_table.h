@@ -10,14 +10,15 @@
 
 /* Row flags. */
 #define MSR_SAVE	0x1	/* part of a vCPU's state: in KVM_GET_MSR_INDEX_LIST */
-#define MSR_FEATURE	0x2	/* says what the host can offer: in KVM_GET_MSR_FEATURE_INDEX_LIST */
+#define MSR_FEATURE	0x2	/* what the host can offer: in KVM_GET_MSR_FEATURE_INDEX_LIST */
 #define MSR_READ_ONLY	0x4	/* a guest's write faults; the VMM may write */
 
 #define MSR_ANY_CPU	(~0U)	/* row.feature: no CPUID bit is asked for */
 
 /**
  * struct vitrine_msr_row - one MSR, or a range of alike ones
- * @first: @last: indices, inclusive
+ * @first: index of the first
+ * @count: of them
  * @flags: MSR_*
  * @feature: X86_FEATURE_* without which it does not exist for the guest, or MSR_ANY_CPU
  * @offset: of the value in struct vitrine_msrs, for get and set functions that need one
@@ -25,7 +26,7 @@
  */
 struct vitrine_msr_row {
 	u32 first;
-	u32 last;
+	u32 count;
 	u16 flags;
 	u16 offset;
 	u32 feature;
@@ -44,9 +45,10 @@ struct vitrine_msr_row {
 extern const struct vitrine_msr_row vitrine_msr_rows[];
 extern const unsigned int vitrine_msr_nr_rows;
 
-static inline u64 *msr_storage(struct vitrine_msrs *msrs, const struct vitrine_msr_row *row, u32 msr)
+static inline u64 *msr_storage(struct vitrine_msrs *msrs, const struct vitrine_msr_row *row,
+			       u32 msr)
 {
-	u32 i = array_index_nospec(msr - row->first, row->last - row->first + 1);
+	u32 i = array_index_nospec(msr - row->first, row->count);
 
 	return (u64 *)((u8 *)msrs + row->offset) + i;
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * MTRRs and PAT of a guest: kept for it to read back, with the faults of the real ones. They do not change how its
- * memory is cached: RAM is write-back by the second level's own type, whatever a guest says.
+ * MTRRs and PAT of a guest: kept for it to read back, with the faults of the real ones. They do not
+ * change how its memory is cached: RAM is write-back by the second level's own type, whatever a
+ * guest says.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

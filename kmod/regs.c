@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The general registers by KVM_GET_REGS and KVM_SET_REGS, and what KVM_RUN takes from and leaves in the run page.
- * It only moves values: what a register means is known elsewhere.
+ * The general registers by KVM_GET_REGS and KVM_SET_REGS, and what KVM_RUN takes from and leaves in
+ * the run page. It only moves values: what a register means is known elsewhere.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -12,6 +12,7 @@
 
 #include "ioctl.h"
 #include "regs.h"
+#include "user_words.h"
 
 #define SYNC_REGS_ALL	(KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
 #define HARDWARE_REGS	(BIT(VITRINE_REG_RSP) | BIT(VITRINE_REG_RIP) | BIT(VITRINE_REG_RFLAGS))
@@ -65,7 +66,10 @@ void vitrine_regs_set(struct vitrine_vcpu *vcpu, const struct kvm_regs *regs)
 	vcpu->regs_avail |= HARDWARE_REGS;
 	vcpu->regs_dirty |= HARDWARE_REGS;
 
-	/* An exception not yet part of an entry belonged to the instruction that the vCPU has now left. */
+	/*
+	 * An exception not yet part of an entry belonged to the instruction that the vCPU has now
+	 * left.
+	 */
 	vcpu->events.exception.pending = false;
 	vcpu->events.exception.has_payload = false;
 	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
@@ -93,7 +97,10 @@ void vitrine_regs_sync_out(struct vitrine_vcpu *vcpu)
 	}
 }
 
-/* Everything is copied before it is looked at: the VMM's other threads can write the page meanwhile. */
+/*
+ * Everything is copied before it is looked at: the VMM's other threads can write the page
+ * meanwhile.
+ */
 int vitrine_regs_sync_in(struct vitrine_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -104,7 +111,8 @@ int vitrine_regs_sync_in(struct vitrine_vcpu *vcpu)
 		return 0;
 	if ((valid | dirty) & ~(u64)SYNC_REGS_ALL) {
 		pr_debug_ratelimited("KVM_RUN: field %s is %#llx, must be within %#lx\n",
-				     valid & ~(u64)SYNC_REGS_ALL ? "kvm_valid_regs" : "kvm_dirty_regs",
+				     valid & ~(u64)SYNC_REGS_ALL ? "kvm_valid_regs" :
+								   "kvm_dirty_regs",
 				     valid & ~(u64)SYNC_REGS_ALL ? valid : dirty, SYNC_REGS_ALL);
 		return -EINVAL;
 	}
@@ -139,31 +147,40 @@ int vitrine_regs_sync_in(struct vitrine_vcpu *vcpu)
 }
 
 /*
- * Both rows do without loading the vCPU: writes go to the cache and reach hardware with the next entry, reads load it
- * only where the cache lacks something.
+ * Both rows do without loading the vCPU: writes go to the cache and reach hardware with the next
+ * entry, reads load it only where the cache lacks something.
  */
+#define REGS_WORDS	(sizeof(struct kvm_regs) / sizeof(u64))
+
 static long regs_ioctl_get(void *obj, struct vitrine_ioctl_arg *arg)
 {
 	struct vitrine_vcpu *vcpu = obj;
+	struct kvm_regs regs;
 
-	if ((vcpu->regs_avail & HARDWARE_REGS) == HARDWARE_REGS) {
-		vitrine_regs_get(vcpu, arg->data);
-		return 0;
+	if (likely((vcpu->regs_avail & HARDWARE_REGS) == HARDWARE_REGS)) {
+		vitrine_regs_get(vcpu, &regs);
+	} else {
+		vitrine_vcpu_load(vcpu);
+		vitrine_regs_get(vcpu, &regs);
+		vitrine_vcpu_put(vcpu);
 	}
-	vitrine_vcpu_load(vcpu);
-	vitrine_regs_get(vcpu, arg->data);
-	vitrine_vcpu_put(vcpu);
-	return 0;
+	return vitrine_put_words(arg->user, &regs, REGS_WORDS);
 }
 
 static long regs_ioctl_set(void *obj, struct vitrine_ioctl_arg *arg)
 {
-	vitrine_regs_set(obj, arg->data);
+	struct kvm_regs regs;
+
+	if (vitrine_get_words(&regs, arg->user, REGS_WORDS))
+		return -EFAULT;
+	vitrine_regs_set(obj, &regs);
 	return 0;
 }
 
+#define DIRECT	(VITRINE_IOCTL_LOCK | VITRINE_IOCTL_NO_LOAD | VITRINE_IOCTL_RAW)
+
 const struct vitrine_ioctl vitrine_regs_ioctls[] = {
-	{ KVM_GET_REGS, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_NO_LOAD, regs_ioctl_get },
-	{ KVM_SET_REGS, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_NO_LOAD, regs_ioctl_set },
+	{ KVM_GET_REGS, DIRECT, regs_ioctl_get },
+	{ KVM_SET_REGS, DIRECT, regs_ioctl_set },
 	{}
 };

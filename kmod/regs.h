@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Register access: the lazy cache of what stays in hardware, and the rules for control registers that the guest's
- * own writes and KVM_SET_SREGS share.
+ * Register access: the lazy cache of what stays in hardware, and the rules for control registers
+ * that the guest's own writes and KVM_SET_SREGS share.
  */
 #ifndef VITRINE_REGS_H
 #define VITRINE_REGS_H
@@ -39,7 +39,10 @@ static inline bool vitrine_is_long_mode(struct vitrine_vcpu *vcpu)
 	return vcpu->efer & EFER_LMA;
 }
 
-/* Checks of "MOV to control register" and what follows from a change; 0, or -EINVAL (#GP for a guest). */
+/*
+ * Checks of "MOV to control register" and what follows from a change; 0, or -EINVAL (#GP for a
+ * guest).
+ */
 int vitrine_cr0_write(struct vitrine_vcpu *vcpu, u64 cr0);
 int vitrine_cr3_write(struct vitrine_vcpu *vcpu, u64 cr3);
 int vitrine_cr4_write(struct vitrine_vcpu *vcpu, u64 cr4);
@@ -53,9 +56,9 @@ u64 vitrine_efer_supported(void);
 /* Physical-address bits above the guest's width, which fault in CR3 and in paging structures. */
 u64 vitrine_reserved_gpa_bits(struct vitrine_vcpu *vcpu);
 /*
- * PAE paging takes its four page-directory pointers from memory when CR3 is loaded: reads them at @cr3 into
- * vcpu->pdptrs, marked available and dirty. -EINVAL (#GP) where one has a reserved bit set or is not there.
- * Needs vm->srcu.
+ * PAE paging takes its four page-directory pointers from memory when CR3 is loaded: reads them at
+ * @cr3 into vcpu->pdptrs, marked available and dirty. -EINVAL (#GP) where one has a reserved bit
+ * set or is not there. Needs vm->srcu.
  */
 int vitrine_pdptrs_load(struct vitrine_vcpu *vcpu, u64 cr3);
 bool vitrine_is_pae_paging(struct vitrine_vcpu *vcpu);
@@ -85,9 +88,10 @@ void vitrine_debug_deliver(struct vitrine_vcpu *vcpu, u64 dr6_bits);
 int vitrine_debug_exit(struct vitrine_vcpu *vcpu);
 void vitrine_debug_reset(struct vitrine_vcpu *vcpu);
 /* KVM_CAP_SET_GUEST_DEBUG2: what KVM_SET_GUEST_DEBUG takes. */
-#define VITRINE_GUEST_DEBUG_ALL	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP | \
-				 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
-				 KVM_GUESTDBG_BLOCKIRQ)
+#define VITRINE_GUEST_DEBUG_ALL                                                     \
+	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP |   \
+	 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
+	 KVM_GUESTDBG_BLOCKIRQ)
 
 extern const struct vitrine_ioctl vitrine_regs_ioctls[];	/* GET/SET_REGS */
 extern const struct vitrine_ioctl vitrine_sregs_ioctls[];	/* GET/SET_SREGS, GET/SET_SREGS2 */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * THE story: RUN -> load -> loop(enter, exit, dispatch) -> put. Knows no VMCS; what an exit means is the vendor's
- * handler's business, what userspace sees of it is exit.c's.
+ * THE story: RUN -> load -> loop(enter, exit, dispatch) -> put. Knows no VMCS; what an exit means
+ * is the vendor's handler's business, what userspace sees of it is exit.c's.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -44,8 +44,8 @@ bool vitrine_vcpu_has_work(struct vitrine_vcpu *vcpu)
 }
 
 /*
- * Sleeps until there is work or a signal. HLT with interrupts off waits for an NMI, INIT or the VMM only; IF cannot
- * change meanwhile, so it is read once, while the vCPU is loaded.
+ * Sleeps until there is work or a signal. HLT with interrupts off waits for an NMI, INIT or the VMM
+ * only; IF cannot change meanwhile, so it is read once, while the vCPU is loaded.
  */
 static int block(struct vitrine_vcpu *vcpu)
 {
@@ -53,12 +53,15 @@ static int block(struct vitrine_vcpu *vcpu)
 	int ret;
 
 	vcpu->halt_if = vitrine_rflags_read(vcpu) & X86_EFLAGS_IF;
+	vitrine_lapic_sleep(vcpu);
 	vitrine_fpu_put(vcpu);
 	vitrine_vcpu_put(vcpu);
-	ret = rcuwait_wait_event(&vcpu->wait, vitrine_vcpu_has_work(vcpu) || READ_ONCE(vcpu->vm->dead),
+	ret = rcuwait_wait_event(&vcpu->wait,
+				 vitrine_vcpu_has_work(vcpu) || READ_ONCE(vcpu->vm->dead),
 				 TASK_INTERRUPTIBLE);
 	vitrine_vcpu_load(vcpu);
 	vitrine_fpu_load(vcpu);
+	vitrine_lapic_wake(vcpu);
 	vcpu->stats.halts++;
 	vcpu->stats.halt_ticks += rdtsc() - start;
 	if (vcpu->lapic && vitrine_lapic_has_events(vcpu))
@@ -74,7 +77,10 @@ static int block(struct vitrine_vcpu *vcpu)
 	return -EINTR;
 }
 
-/* Events from elsewhere and from the last exit into the next entry; windows for those that must wait. */
+/*
+ * Events from elsewhere and from the last exit into the next entry; windows for those that must
+ * wait.
+ */
 static void prepare_events(struct vitrine_vcpu *vcpu)
 {
 	struct vitrine_events *events = &vcpu->events;
@@ -84,7 +90,8 @@ static void prepare_events(struct vitrine_vcpu *vcpu)
 
 	events->shadow = vitrine_backend->interrupt_shadow(vcpu);
 	events->nmi.masked = vitrine_backend->nmi_masked(vcpu);
-	irq_waits = vcpu->lapic && !(vcpu->db.guest_debug & KVM_GUESTDBG_BLOCKIRQ) && vitrine_irq_pending(vcpu);
+	irq_waits = vcpu->lapic && !(vcpu->db.guest_debug & KVM_GUESTDBG_BLOCKIRQ) &&
+		    vitrine_irq_pending(vcpu);
 	vitrine_events_choose(events, vitrine_rflags_read(vcpu), irq_waits, &inj);
 	if (inj.ack_interrupt) {
 		vector = vitrine_irq_ack(vcpu);
@@ -95,7 +102,8 @@ static void prepare_events(struct vitrine_vcpu *vcpu)
 		}
 	}
 	vitrine_backend->set_nmi_masked(vcpu, events->nmi.masked);
-	vitrine_backend->set_windows(vcpu, inj.interrupt_window || vcpu->irq_window_requested, inj.nmi_window);
+	vitrine_backend->set_windows(vcpu, inj.interrupt_window || vcpu->irq_window_requested,
+				     inj.nmi_window);
 	if (!inj.valid)
 		return;
 	if (inj.has_payload && inj.event.vector == X86_TRAP_PF)
@@ -200,12 +208,13 @@ static void account_host_time(struct vitrine_vcpu *vcpu, u64 now)
 
 	vcpu->stats.host_ticks += ticks;
 	if (likely(reason < VITRINE_NR_EXIT_REASONS))
-		vcpu->stats.exit_ticks[array_index_nospec(reason, VITRINE_NR_EXIT_REASONS)] += ticks;
+		vcpu->stats.exit_ticks[array_index_nospec(reason, VITRINE_NR_EXIT_REASONS)] +=
+			ticks;
 }
 
 /*
- * One entry. EXIT_RESUME also where something came up at the last moment: the loop looks again. Returns with the
- * exit's facts in vcpu->exit if @exited.
+ * One entry. EXIT_RESUME also where something came up at the last moment: the loop looks again.
+ * Returns with the exit's facts in vcpu->exit if @exited.
  */
 static int enter(struct vitrine_vcpu *vcpu, bool *exited)
 {
@@ -215,7 +224,10 @@ static int enter(struct vitrine_vcpu *vcpu, bool *exited)
 	*exited = false;
 	preempt_disable();
 	local_irq_disable();
-	/* Pairs with the kick: who sets a request after this sees the mode, who set it before is seen here. */
+	/*
+	 * Pairs with the kick: who sets a request after this sees the mode, who set it before is
+	 * seen here.
+	 */
 	smp_store_mb(vcpu->mode, VITRINE_IN_GUEST);
 	if (unlikely(READ_ONCE(vcpu->requests) || xfer_to_guest_mode_work_pending())) {
 		WRITE_ONCE(vcpu->mode, VITRINE_OUTSIDE_GUEST);
@@ -259,7 +271,9 @@ static int run_loop(struct vitrine_vcpu *vcpu)
 	return ret;
 }
 
-/* What the last exit to userspace left to do with its answer: IN data, MMIO data, an MSR's value. */
+/*
+ * What the last exit to userspace left to do with its answer: IN data, MMIO data, an MSR's value.
+ */
 static int complete_user_exit(struct vitrine_vcpu *vcpu)
 {
 	int (*complete)(struct vitrine_vcpu *vcpu) = vcpu->complete_user_exit;
@@ -310,7 +324,8 @@ static void sync_out(struct vitrine_vcpu *vcpu)
 		run->ready_for_interrupt_injection = 1;
 	} else {
 		vcpu->events.shadow = vitrine_backend->interrupt_shadow(vcpu);
-		run->ready_for_interrupt_injection = vitrine_events_can_interrupt(&vcpu->events, rflags);
+		run->ready_for_interrupt_injection =
+			vitrine_events_can_interrupt(&vcpu->events, rflags);
 	}
 	if (unlikely(run->kvm_valid_regs))
 		vitrine_regs_sync_out(vcpu);
@@ -322,7 +337,8 @@ static void check_exit_invariant(struct vitrine_vcpu *vcpu, int ret)
 	bool told = READ_ONCE(vcpu->run->exit_reason) != KVM_EXIT_UNKNOWN;
 
 	if (unlikely(ret == EXIT_USER && !told))
-		pr_warn_ratelimited("exit reason %u went to userspace without a word\n", (u16)vcpu->exit.reason);
+		pr_warn_ratelimited("exit reason %u went to userspace without a word\n",
+				    (u16)vcpu->exit.reason);
 }
 
 static long run_loaded(struct vitrine_vcpu *vcpu)
@@ -334,7 +350,10 @@ static long run_loaded(struct vitrine_vcpu *vcpu)
 	ret = complete_user_exit(vcpu);
 	if (ret != EXIT_RESUME)
 		return ret;
-	/* VMMs complete an exit by a RUN that goes no further, and look at what the exit was only then. */
+	/*
+	 * VMMs complete an exit by a RUN that goes no further, and look at what the exit was only
+	 * then.
+	 */
 	if (READ_ONCE(vcpu->run->vitrine_immediate_exit))
 		return -EINTR;
 	vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
@@ -351,7 +370,10 @@ long vitrine_vcpu_run(struct vitrine_vcpu *vcpu, unsigned long arg)
 		pr_debug_ratelimited("KVM_RUN: argument is 0x%lx, must be 0\n", arg);
 		return -EINVAL;
 	}
-	/* As real_blocked, what is fatal by default does not kill a thread that only lets it in to end RUN. */
+	/*
+	 * As real_blocked, what is fatal by default does not kill a thread that only lets it in to
+	 * end RUN.
+	 */
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
 	vitrine_vcpu_load(vcpu);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The MSRs of the side-channel defences as the guest sees them. What is switched at entry and exit is the entry
- * path's; here a value is only let through if this CPU takes it, since it will be written to hardware as it is.
+ * The MSRs of the side-channel defences as the guest sees them. What is switched at entry and exit
+ * is the entry path's; here a value is only let through if this CPU takes it, since it will be
+ * written to hardware as it is.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -22,12 +23,12 @@
 #define SPEC_CTRL_BHI_DIS	BIT_ULL(10)
 
 /* Only what the guest can act on, and what stays true in it. */
-#define ARCH_CAP_PASSED	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_RSBA | \
-			 ARCH_CAP_SKIP_VMENTRY_L1DFLUSH | ARCH_CAP_SSB_NO | ARCH_CAP_MDS_NO | \
-			 ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO | ARCH_CAP_SBDR_SSDP_NO | \
-			 ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_FB_CLEAR | ARCH_CAP_RRSBA | \
-			 ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO | ARCH_CAP_RFDS_CLEAR | \
-			 ARCH_CAP_BHI_NO | ARCH_CAP_ITS_NO)
+#define ARCH_CAP_PASSED                                                                          \
+	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_RSBA | ARCH_CAP_SKIP_VMENTRY_L1DFLUSH | \
+	 ARCH_CAP_SSB_NO | ARCH_CAP_MDS_NO | ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO |         \
+	 ARCH_CAP_SBDR_SSDP_NO | ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_FB_CLEAR |      \
+	 ARCH_CAP_RRSBA | ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO |               \
+	 ARCH_CAP_RFDS_CLEAR | ARCH_CAP_BHI_NO | ARCH_CAP_ITS_NO)
 
 u64 vitrine_spec_arch_capabilities(void)
 {
@@ -43,7 +44,10 @@ u64 vitrine_spec_arch_capabilities(void)
 		caps |= ARCH_CAP_SSB_NO;
 	if (!boot_cpu_has_bug(X86_BUG_MDS))
 		caps |= ARCH_CAP_MDS_NO;
-	/* Without TSX there is nothing to abort, and a guest that lands on another host must not rely on it. */
+	/*
+	 * Without TSX there is nothing to abort, and a guest that lands on another host must not
+	 * rely on it.
+	 */
 	if (!vitrine_cpuid_host_has(X86_FEATURE_RTM))
 		caps &= ~(u64)ARCH_CAP_TAA_NO;
 	else if (!boot_cpu_has_bug(X86_BUG_TAA))
@@ -103,7 +107,10 @@ MSR_SET(vitrine_spec_set_ctrl)
 	if (data & ~spec_ctrl_bits())
 		return -EINVAL;
 	vcpu->msrs.spec_ctrl = data;
-	/* A guest that uses it does so often: from now on without exits, and with the switch at each of them. */
+	/*
+	 * A guest that uses it does so often: from now on without exits, and with the switch at
+	 * each of them.
+	 */
 	if (data && !host)
 		vitrine_backend->update_msr_intercept(vcpu, msr, false, false);
 	return 0;

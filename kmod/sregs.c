@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Segment, descriptor-table and control registers as a whole: KVM_GET/SET_SREGS and the SREGS2 pair. A set is checked
- * in full before the first register changes, so that a refused call changes nothing.
+ * Segment, descriptor-table and control registers as a whole: KVM_GET/SET_SREGS and the SREGS2
+ * pair. A set is checked in full before the first register changes, so that a refused call changes
+ * nothing.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -16,6 +17,7 @@
 #include "cpuid.h"
 #include "ioctl.h"
 #include "regs.h"
+#include "user_words.h"
 #include "vm.h"
 
 #define RESET_RIP	0xfff0
@@ -41,7 +43,9 @@ static void get_common(struct vitrine_vcpu *vcpu, struct kvm_sregs *sregs)
 	vitrine_backend->get_segment(vcpu, VITRINE_SEG_SS, &sregs->ss);
 	vitrine_backend->get_segment(vcpu, VITRINE_SEG_TR, &sregs->tr);
 	vitrine_backend->get_segment(vcpu, VITRINE_SEG_LDTR, &sregs->ldt);
+	sregs->gdt = (struct kvm_dtable) {};
 	vitrine_backend->get_gdt(vcpu, &sregs->gdt);
+	sregs->idt = (struct kvm_dtable) {};
 	vitrine_backend->get_idt(vcpu, &sregs->idt);
 	sregs->cr0 = vitrine_backend->get_cr0(vcpu);
 	sregs->cr2 = vcpu->cr2;
@@ -60,12 +64,11 @@ void vitrine_sregs_get(struct vitrine_vcpu *vcpu, struct kvm_sregs *sregs)
 		__set_bit(vcpu->events.interrupt.nr, (unsigned long *)sregs->interrupt_bitmap);
 }
 
-#define REFUSE(field, value, rule)								\
-	({											\
-		pr_debug_ratelimited("KVM_SET_SREGS: field %s is %#llx, must " rule "\n", field,	\
-				     (u64)(value));						\
-		-EINVAL;									\
-	})
+#define REFUSE(field, value, rule) ({						\
+	pr_debug_ratelimited("KVM_SET_SREGS: field %s is %#llx, must " rule "\n",	\
+			     field, (u64)(value));				\
+	-EINVAL;								\
+})
 
 static int check_long_mode(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
@@ -94,7 +97,8 @@ static int check(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs)
 	if ((sregs->cr0 & X86_CR0_PG) && !(sregs->cr0 & X86_CR0_PE))
 		return REFUSE("cr0", sregs->cr0, "not have PG without PE");
 	if (sregs->cr4 & vitrine_cr4_reserved(vcpu))
-		return REFUSE("cr4", sregs->cr4, "only have bits that the CPU and the guest's CPUID have");
+		return REFUSE("cr4", sregs->cr4,
+			      "only have bits that the CPU and the guest's CPUID have");
 	if (sregs->efer & ~vitrine_efer_supported())
 		return REFUSE("efer", sregs->efer, "only have bits that the CPU has");
 	if (sregs->cr8 & ~0xfULL)
@@ -184,7 +188,10 @@ static int set_common(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs)
 	return 0;
 }
 
-/* Registers may be set before memory is: a guest that starts without its tables there faults on first use. */
+/*
+ * Registers may be set before memory is: a guest that starts without its tables there faults on
+ * first use.
+ */
 static void load_pdptrs(struct vitrine_vcpu *vcpu, u64 cr3)
 {
 	int idx = srcu_read_lock(&vcpu->vm->srcu);
@@ -218,15 +225,23 @@ int vitrine_sregs_set(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs)
 	return 0;
 }
 
+#define SREGS_WORDS	(sizeof(struct kvm_sregs) / sizeof(u64))
+
 static long sregs_ioctl_get(void *obj, struct vitrine_ioctl_arg *arg)
 {
-	vitrine_sregs_get(obj, arg->data);
-	return 0;
+	struct kvm_sregs sregs;
+
+	vitrine_sregs_get(obj, &sregs);
+	return vitrine_put_words(arg->user, &sregs, SREGS_WORDS);
 }
 
 static long sregs_ioctl_set(void *obj, struct vitrine_ioctl_arg *arg)
 {
-	return vitrine_sregs_set(obj, arg->data);
+	struct kvm_sregs sregs;
+
+	if (vitrine_get_words(&sregs, arg->user, SREGS_WORDS))
+		return -EFAULT;
+	return vitrine_sregs_set(obj, &sregs);
 }
 
 static long sregs_ioctl_get2(void *obj, struct vitrine_ioctl_arg *arg)
@@ -273,8 +288,8 @@ static long sregs_ioctl_set2(void *obj, struct vitrine_ioctl_arg *arg)
 }
 
 const struct vitrine_ioctl vitrine_sregs_ioctls[] = {
-	{ KVM_GET_SREGS, VITRINE_IOCTL_LOCK, sregs_ioctl_get },
-	{ KVM_SET_SREGS, VITRINE_IOCTL_LOCK, sregs_ioctl_set },
+	{ KVM_GET_SREGS, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_RAW, sregs_ioctl_get },
+	{ KVM_SET_SREGS, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_RAW, sregs_ioctl_set },
 	{ KVM_GET_SREGS2, VITRINE_IOCTL_LOCK, sregs_ioctl_get2 },
 	{ KVM_SET_SREGS2, VITRINE_IOCTL_LOCK, sregs_ioctl_set2 },
 	{}

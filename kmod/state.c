@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * State of a vCPU beside its registers: KVM_GET/SET_VCPU_EVENTS and KVM_GET/SET_MP_STATE. The rules of what is injected
- * when are event.c's.
+ * State of a vCPU beside its registers: KVM_GET/SET_VCPU_EVENTS and KVM_GET/SET_MP_STATE. The rules
+ * of what is injected when are event.c's.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -32,8 +32,8 @@ static void collect_nmis(struct vitrine_vcpu *vcpu)
 }
 
 /*
- * The payload of a pending exception is written to CR2 or DR6 when the exception is injected. A VMM that did not ask
- * for payloads must find it there already.
+ * The payload of a pending exception is written to CR2 or DR6 when the exception is injected. A VMM
+ * that did not ask for payloads must find it there already.
  */
 static void deliver_payload(struct vitrine_vcpu *vcpu)
 {
@@ -52,14 +52,16 @@ void vitrine_vcpu_events_get(struct vitrine_vcpu *vcpu, struct kvm_vcpu_events *
 
 	collect_nmis(vcpu);
 	memset(out, 0, sizeof(*out));
-	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM;
+	out->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
+		     KVM_VCPUEVENT_VALID_SMM;
 
 	if (vcpu->vm->exception_payload) {
 		out->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
 		out->exception.injected = events->exception.injected;
 		out->exception.pending = events->exception.pending;
 		out->exception_has_payload = events->exception.has_payload;
-		out->exception_payload = events->exception.has_payload ? events->exception.payload : 0;
+		out->exception_payload = events->exception.has_payload ? events->exception.payload :
+									 0;
 	} else {
 		deliver_payload(vcpu);
 		/* Without the capability there is one word for both. */
@@ -81,12 +83,11 @@ void vitrine_vcpu_events_get(struct vitrine_vcpu *vcpu, struct kvm_vcpu_events *
 	}
 }
 
-#define REFUSE(field, value, rule)								\
-	({											\
-		pr_debug_ratelimited("KVM_SET_VCPU_EVENTS: field %s is %#x, must " rule "\n", field, \
-				     (u32)(value));						\
-		-EINVAL;									\
-	})
+#define REFUSE(field, value, rule) ({						\
+	pr_debug_ratelimited("KVM_SET_VCPU_EVENTS: field %s is %#x, must " rule "\n",	\
+			     field, (u32)(value));				\
+	-EINVAL;								\
+})
 
 static int events_check(struct vitrine_vcpu *vcpu, const struct kvm_vcpu_events *in)
 {
@@ -98,7 +99,8 @@ static int events_check(struct vitrine_vcpu *vcpu, const struct kvm_vcpu_events 
 		flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	if (in->flags & ~flags)
 		return REFUSE("flags", in->flags, "only have flags of enabled capabilities");
-	if ((in->exception.injected || (in->exception.pending && (in->flags & KVM_VCPUEVENT_VALID_PAYLOAD))) &&
+	if ((in->exception.injected ||
+	     (in->exception.pending && (in->flags & KVM_VCPUEVENT_VALID_PAYLOAD))) &&
 	    (in->exception.nr >= NR_EXCEPTIONS || in->exception.nr == X86_TRAP_NMI))
 		return REFUSE("exception.nr", in->exception.nr, "be below 32 and not 2");
 	if ((in->flags & KVM_VCPUEVENT_VALID_SHADOW) && (in->interrupt.shadow & ~SHADOW_ALL))
@@ -205,7 +207,8 @@ static long state_ioctl_set_mp_state(void *obj, struct vitrine_ioctl_arg *arg)
 				     state->mp_state);
 		return -EINVAL;
 	default:
-		pr_debug_ratelimited("KVM_SET_MP_STATE: field mp_state is %u, must be 0 to 3\n", state->mp_state);
+		pr_debug_ratelimited("KVM_SET_MP_STATE: field mp_state is %u, must be 0 to 3\n",
+				     state->mp_state);
 		return -EINVAL;
 	}
 	vcpu->mp_state = state->mp_state;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The guest's time-stamp counter. A vCPU has a frequency, a multiplier that makes it from the host's, and an offset;
- * hardware gets both through backend->set_tsc. Nothing else in the module computes with them.
+ * The guest's time-stamp counter. A vCPU has a frequency, a multiplier that makes it from the
+ * host's, and an offset; hardware gets both through backend->set_tsc. Nothing else in the module
+ * computes with them.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -25,7 +26,10 @@
 
 bool vitrine_tsc_scaling_supported __read_mostly;
 
-/* Of every vm->tsc_sync: they are written a few times in a VM's life, also while it is being created. */
+/*
+ * Of every vm->tsc_sync: they are written a few times in a VM's life, also while it is being
+ * created.
+ */
 static DEFINE_SPINLOCK(sync_lock);
 
 static u64 scale(const struct vitrine_vcpu *vcpu, u64 host_tsc)
@@ -49,8 +53,9 @@ static void set_offset(struct vitrine_vcpu *vcpu, u64 offset)
 }
 
 /*
- * VMMs start and restore vCPUs one after the other, each with a write that means the same moment. A write of zero, or
- * of a value within a second of where the last one's counter is by now, therefore joins that one's offset.
+ * VMMs start and restore vCPUs one after the other, each with a write that means the same moment. A
+ * write of zero, or of a value within a second of where the last one's counter is by now, therefore
+ * joins that one's offset.
  */
 static void write_by_vmm(struct vitrine_vcpu *vcpu, u64 value)
 {
@@ -63,7 +68,8 @@ static void write_by_vmm(struct vitrine_vcpu *vcpu, u64 value)
 	spin_lock(&sync_lock);
 	if (sync->khz == vcpu->tsc_khz) {
 		elapsed_ns = min_t(u64, now_ns - sync->when_ns, MAX_ELAPSED_NS);
-		expected = sync->value + mul_u64_u64_div_u64(elapsed_ns, vcpu->tsc_khz, NSEC_PER_MSEC);
+		expected =
+			sync->value + mul_u64_u64_div_u64(elapsed_ns, vcpu->tsc_khz, NSEC_PER_MSEC);
 		if (!value || (value < expected + second && value + second > expected))
 			offset = sync->offset;
 	}

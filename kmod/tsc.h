@@ -25,7 +25,10 @@ struct vitrine_tsc_sync {
 	u64 offset;
 };
 
-/* Set by the vendor in hardware_setup: the guest's TSC can run at another frequency than the host's. */
+/*
+ * Set by the vendor in hardware_setup: the guest's TSC can run at another frequency than the
+ * host's.
+ */
 extern bool vitrine_tsc_scaling_supported;
 
 /* A new vCPU: the VM's frequency, and a counter in step with the other vCPUs'. Loaded. */

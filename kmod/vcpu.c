@@ -85,7 +85,9 @@ static struct preempt_ops preempt_ops = {
 	.sched_out = sched_out,
 };
 
-/* From here to the put this thread's CPU holds the vCPU's state, wherever the scheduler moves it. */
+/*
+ * From here to the put this thread's CPU holds the vCPU's state, wherever the scheduler moves it.
+ */
 void vitrine_vcpu_load(struct vitrine_vcpu *vcpu)
 {
 	preempt_disable();
@@ -132,22 +134,29 @@ static void queue(struct vitrine_vcpu *vcpu, const struct vitrine_exception *exc
 
 void vitrine_vcpu_queue_exception(struct vitrine_vcpu *vcpu, u8 nr, bool has_error, u32 error_code)
 {
-	struct vitrine_exception exception = { .nr = nr, .has_error = has_error, .error_code = error_code };
+	struct vitrine_exception exception = { .nr = nr,
+					       .has_error = has_error,
+					       .error_code = error_code };
 
 	queue(vcpu, &exception);
 }
 
 void vitrine_vcpu_queue_page_fault(struct vitrine_vcpu *vcpu, u64 cr2, u32 error_code)
 {
-	struct vitrine_exception exception = { .nr = X86_TRAP_PF, .has_error = true, .error_code = error_code,
-					       .has_payload = true, .payload = cr2 };
+	struct vitrine_exception exception = { .nr = X86_TRAP_PF,
+					       .has_error = true,
+					       .error_code = error_code,
+					       .has_payload = true,
+					       .payload = cr2 };
 
 	queue(vcpu, &exception);
 }
 
 void vitrine_vcpu_queue_debug(struct vitrine_vcpu *vcpu, u64 dr6_bits)
 {
-	struct vitrine_exception exception = { .nr = X86_TRAP_DB, .has_payload = true, .payload = dr6_bits };
+	struct vitrine_exception exception = { .nr = X86_TRAP_DB,
+					       .has_payload = true,
+					       .payload = dr6_bits };
 
 	queue(vcpu, &exception);
 }
@@ -211,7 +220,8 @@ static const struct vitrine_ioctl *const vcpu_tables[] = {
 
 static struct vitrine_ioctl_set vcpu_set = { .tables = vcpu_tables };
 
-static long call_locked(const struct vitrine_ioctl *row, struct vitrine_vcpu *vcpu, unsigned long value)
+static long call_locked(const struct vitrine_ioctl *row, struct vitrine_vcpu *vcpu,
+			unsigned long value)
 {
 	long ret;
 

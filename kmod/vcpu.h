@@ -24,7 +24,10 @@ struct vitrine_cpuid;
 struct vitrine_lapic;
 struct vitrine_vm;
 
-/* Index into vcpu->regs: the encoding of ModRM and of exit qualifications, then what hardware keeps aside. */
+/*
+ * Index into vcpu->regs: the encoding of ModRM and of exit qualifications, then what hardware keeps
+ * aside.
+ */
 enum vitrine_reg {
 	VITRINE_REG_RAX, VITRINE_REG_RCX, VITRINE_REG_RDX, VITRINE_REG_RBX,
 	VITRINE_REG_RSP, VITRINE_REG_RBP, VITRINE_REG_RSI, VITRINE_REG_RDI,
@@ -39,21 +42,27 @@ enum vitrine_reg {
 
 /* Segment registers in the order of the Sreg encoding, then the system ones. */
 enum vitrine_seg_reg {
-	VITRINE_SEG_ES, VITRINE_SEG_CS, VITRINE_SEG_SS, VITRINE_SEG_DS, VITRINE_SEG_FS, VITRINE_SEG_GS,
-	VITRINE_SEG_TR, VITRINE_SEG_LDTR,
+	VITRINE_SEG_ES,
+	VITRINE_SEG_CS,
+	VITRINE_SEG_SS,
+	VITRINE_SEG_DS,
+	VITRINE_SEG_FS,
+	VITRINE_SEG_GS,
+	VITRINE_SEG_TR,
+	VITRINE_SEG_LDTR,
 	VITRINE_NR_SEGS
 };
 
 /* Requests: bits of vcpu->requests, served by run.c before the next entry. */
 enum vitrine_request {
-	VITRINE_REQ_TLB_FLUSH,		/* second-level translations changed */
-	VITRINE_REQ_EVENT,		/* look again at interrupts, exceptions, NMI */
-	VITRINE_REQ_NMI,		/* vcpu->nmi_queued NMIs came from elsewhere */
-	VITRINE_REQ_APIC_EVENT,		/* INIT or SIPI arrived */
-	VITRINE_REQ_TRIPLE_FAULT,	/* end with KVM_EXIT_SHUTDOWN */
-	VITRINE_REQ_EOI_EXIT,		/* vcpu->eoi_vector was ended: KVM_EXIT_IOAPIC_EOI (split irqchip) */
-	VITRINE_REQ_DEBUG_EXIT,		/* a step is done, or a breakpoint of the VMM's hit: KVM_EXIT_DEBUG */
-	VITRINE_REQ_KICK,		/* nothing but: come out once */
+	VITRINE_REQ_TLB_FLUSH, /* second-level translations changed */
+	VITRINE_REQ_EVENT, /* look again at interrupts, exceptions, NMI */
+	VITRINE_REQ_NMI, /* vcpu->nmi_queued NMIs came from elsewhere */
+	VITRINE_REQ_APIC_EVENT, /* INIT or SIPI arrived */
+	VITRINE_REQ_TRIPLE_FAULT, /* end with KVM_EXIT_SHUTDOWN */
+	VITRINE_REQ_EOI_EXIT, /* vcpu->eoi_vector was ended: KVM_EXIT_IOAPIC_EOI (split irqchip) */
+	VITRINE_REQ_DEBUG_EXIT, /* a step is done, or a breakpoint of the VMM's hit: KVM_EXIT_DEBUG */
+	VITRINE_REQ_KICK, /* nothing but: come out once */
 	VITRINE_NR_REQUESTS
 };
 
@@ -88,6 +97,14 @@ struct vitrine_debug_regs {
 	bool active;		/* a breakpoint is enabled: DR0-3 are loaded before each entry */
 };
 
+/* A driver has few instructions that touch its device: what one of them means, by its bytes. */
+struct vitrine_insn_memo {
+	u64 bytes[2];		/* 15, and a zero */
+	u8 mode;		/* enum vitrine_insn_mode */
+	struct vitrine_insn insn;	/* with len 0: nothing yet */
+};
+
+#define VITRINE_NR_INSN_MEMOS	8	/* a power of two */
 #define VITRINE_RUN_PAGES	3	/* kvm_run, PIO data, coalesced ring */
 
 struct vitrine_vcpu {
@@ -96,7 +113,7 @@ struct vitrine_vcpu {
 	u32 index;				/* [I] place in vm->vcpus */
 	struct mutex mutex;
 	struct page *run_pages[VITRINE_RUN_PAGES];	/* [I] the mmapped run area */
-	struct kvm_run *run;			/* [I] first of them; the VMM may write it at any time */
+	struct kvm_run *run; /* [I] first of them; the VMM may write it at any time */
 	void *pio_data;				/* [I] second */
 
 	int cpu;				/* [c] where loaded, or -1 */
@@ -105,17 +122,17 @@ struct vitrine_vcpu {
 	struct rcuwait wait;			/* [a] a halted vCPU sleeps here */
 	struct preempt_notifier preempt_notifier;	/* [v] */
 	bool in_run;				/* [v] the guest's FPU registers are in the CPU */
-	unsigned long rcu_noted_jiffies;	/* [v] when RCU last heard that this CPU ran a guest */
+	unsigned long rcu_noted_jiffies; /* [v] when RCU last heard that this CPU ran a guest */
 
 	u64 regs[VITRINE_NR_REGS];		/* [v] valid where regs_avail says so */
 	u32 regs_avail;				/* [v] */
 	u32 regs_dirty;				/* [v] to be written back before entry */
-	u64 cr0;				/* [v] as the guest sees them, but for guest-owned bits: backend->get_cr0() */
+	u64 cr0; /* [v] as the guest sees them, but for guest-owned bits: backend->get_cr0() */
 	u64 cr2;				/* [v] */
-	u64 cr3;				/* [v] last value set by software; the guest owns CR3: backend->get_cr3() */
+	u64 cr3; /* [v] last value set by software; the guest owns CR3: backend->get_cr3() */
 	u64 cr4;				/* [v] */
-	u64 pdptrs[4];				/* [v] PAE paging; valid where regs_avail has VITRINE_CACHE_PDPTRS */
-	u64 cr8;				/* [v] used while there is no in-kernel local APIC */
+	u64 pdptrs[4]; /* [v] PAE paging; valid where regs_avail has VITRINE_CACHE_PDPTRS */
+	u64 cr8; /* [v] used while there is no in-kernel local APIC */
 	u64 efer;				/* [v] */
 	u64 apic_base;				/* [v] */
 	u64 xcr0;				/* [v] */
@@ -125,16 +142,19 @@ struct vitrine_vcpu {
 
 	u64 tsc_khz;				/* [v] virtual */
 	u64 tsc_offset;				/* [v] guest TSC = host TSC scaled + offset */
-	u64 tsc_multiplier;			/* [v] 48-bit fixed point; 1 << 48 without scaling */
+	u64 tsc_multiplier; /* [v] 48-bit fixed point; 1 << 48 without scaling */
+
+	u64 deadline_tsc;			/* [v] host TSC that ends a stay in the guest; 0: none */
+	bool exits_at_deadline;			/* [I] the vendor's code does that */
 
 	struct vitrine_events events;		/* [v] */
 	atomic_t nmi_queued;			/* [a] for VITRINE_REQ_NMI */
-	u32 mp_state;				/* [v] KVM_MP_STATE_*; others ask vitrine_vcpu_is_halted() */
+	u32 mp_state; /* [v] KVM_MP_STATE_*; others ask vitrine_vcpu_is_halted() */
 	struct vitrine_lapic *lapic;		/* [I] NULL without an in-kernel APIC */
 	u8 eoi_vector;				/* [v] */
 	bool irq_window_requested;		/* [v] run->request_interrupt_window of this RUN */
 	bool injected;				/* [v] an event is written for the next entry */
-	bool halt_if;				/* [v] IF of a halted guest, for those who ask whether it would wake */
+	bool halt_if; /* [v] IF of a halted guest, for those who ask whether it would wake */
 
 	struct vitrine_cpuid *cpuid;		/* [v] NULL until KVM_SET_CPUID2 */
 	u8 maxphyaddr;				/* [v] from CPUID */
@@ -142,7 +162,8 @@ struct vitrine_vcpu {
 	struct vitrine_mmu_cache mmu_cache;	/* [v] table pages ready for the next fault */
 	struct vitrine_exit exit;		/* [v] */
 	int (*complete_user_exit)(struct vitrine_vcpu *vcpu);	/* [v] runs first in the next RUN */
-	struct vitrine_insn_state insn;		/* [v] MMIO instruction on its way, or string I/O */
+	struct vitrine_insn_state insn;		/* [v] MMIO instruction on its way */
+	struct vitrine_insn_memo insn_memo[VITRINE_NR_INSN_MEMOS];	/* [v] what was decoded before */
 	struct {
 		struct vitrine_span span;	/* where the access under way leads */
 		unsigned int done_bytes;	/* of it, in pieces of at most 8 */
@@ -168,7 +189,7 @@ struct vitrine_vcpu {
 		u64 rip;			/* of the instruction */
 	} pio;					/* [v] */
 
-	u32 sync_regs;				/* [v] nothing yet valid from userspace beyond run->kvm_dirty_regs */
+	u32 sync_regs; /* [v] nothing yet valid from userspace beyond run->kvm_dirty_regs */
 	sigset_t sigset;			/* [v] KVM_SET_SIGNAL_MASK */
 	bool sigset_active;			/* [v] */
 	struct vitrine_vcpu_counters stats;	/* [v] */
@@ -176,12 +197,18 @@ struct vitrine_vcpu {
 
 static inline void vitrine_vcpu_request(struct vitrine_vcpu *vcpu, unsigned int request)
 {
-	/* Pairs with the test in run.c after vcpu->mode was set: what the request is about is visible first. */
+	/*
+	 * Pairs with the test in run.c after vcpu->mode was set: what the request is about is
+	 * visible first.
+	 */
 	smp_mb__before_atomic();
 	set_bit(request, &vcpu->requests);
 }
 
-/* Sets a request and makes the vCPU look at it: wakes it from halt, or brings it out of the guest. Any context. */
+/*
+ * Sets a request and makes the vCPU look at it: wakes it from halt, or brings it out of the guest.
+ * Any context.
+ */
 void vitrine_vcpu_kick(struct vitrine_vcpu *vcpu);
 static inline void vitrine_vcpu_request_and_kick(struct vitrine_vcpu *vcpu, unsigned int request)
 {
@@ -200,7 +227,10 @@ void vitrine_vcpu_queue_exception(struct vitrine_vcpu *vcpu, u8 nr, bool has_err
 void vitrine_vcpu_queue_page_fault(struct vitrine_vcpu *vcpu, u64 cr2, u32 error_code);
 /* #DB with new bits for DR6. */
 void vitrine_vcpu_queue_debug(struct vitrine_vcpu *vcpu, u64 dr6_bits);
-/* An instruction was completed in software: what single-stepping and the guest's own trap flag are due. */
+/*
+ * An instruction was completed in software: what single-stepping and the guest's own trap flag are
+ * due.
+ */
 void vitrine_vcpu_insn_done(struct vitrine_vcpu *vcpu);
 u64 vitrine_vcpu_guest_tsc(struct vitrine_vcpu *vcpu, u64 host_tsc);
 int vitrine_vcpu_module_init(void);

@@ -12,12 +12,12 @@
  *	    vm->irq.lock		interrupt routing and chip creation are changed
  *	      chip locks (pic, ioapic, pit, lapic timer; spinning, interrupts off)
  *
- * vm->srcu protects readers of memory slots, buses and routing. It is taken by the handlers that read them and never
- * held in the guest or while a vCPU sleeps: a writer would wait for as long.
+ * vm->srcu protects readers of memory slots, buses and routing. It is taken by the handlers that
+ * read them and never held in the guest or while a vCPU sleeps: a writer would wait for as long.
  *
- * Tags on members: [I] immutable after creation, [m] vm->lock, [s] vm->slots_lock for writers and vm->srcu for
- * readers, [q] vm->irq.lock for writers and vm->srcu for readers, [v] vcpu->mutex, [n] vm->mmu.lock and the mmu
- * notifier sequence, [c] owning CPU with preemption off, [a] atomic.
+ * Tags on members: [I] immutable after creation, [m] vm->lock, [s] vm->slots_lock for writers and
+ * vm->srcu for readers, [q] vm->irq.lock for writers and vm->srcu for readers, [v] vcpu->mutex, [n]
+ * vm->mmu.lock and the mmu notifier sequence, [c] owning CPU with preemption off, [a] atomic.
  */
 #ifndef VITRINE_VM_H
 #define VITRINE_VM_H
@@ -55,22 +55,25 @@ struct vitrine_vm {
 	struct mutex slots_lock;
 	struct srcu_struct srcu;
 
-	struct xarray vcpus;		/* [a] vCPU by index; entries are added under lock, removed at destruction */
+	struct xarray
+		vcpus; /* [a] vCPU by index; entries are added under lock, removed at destruction */
 	unsigned int nr_vcpus;		/* [m] created, for the writer */
 	atomic_t online_vcpus;		/* [a] visible in @vcpus; read by those who walk it */
 	u32 bsp_id;			/* [m] vCPU id that boots; fixed at the first CREATE_VCPU */
 	u32 max_vcpu_id;		/* [m] KVM_CAP_MAX_VCPU_ID, 0 = not set */
 
-	struct vitrine_memslots __rcu *slots;	/* [s] also stable under mmu.lock: publication takes it */
-	struct vitrine_memslots *spare_slots;	/* [s] writers only: the array that the next change edits */
+	struct vitrine_memslots __rcu
+		*slots; /* [s] also stable under mmu.lock: publication takes it */
+	struct vitrine_memslots
+		*spare_slots; /* [s] writers only: the array that the next change edits */
 	struct xarray slot_by_id;		/* [s] writers only */
-	u64 dirty_log_caps;			/* [s] KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: KVM_DIRTY_LOG_* in force */
+	u64 dirty_log_caps; /* [s] KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: KVM_DIRTY_LOG_* in force */
 	struct vitrine_mmu mmu;		/* [n] */
 	struct mmu_notifier notifier;	/* [I] */
 	gpa_t tss_addr;			/* [m] KVM_SET_TSS_ADDR: three pages the VMM keeps free */
 	gpa_t identity_map_addr;	/* [m] KVM_SET_IDENTITY_MAP_ADDR */
 
-	struct vitrine_bus __rcu *buses[VITRINE_NR_BUSES];	/* [s] in-kernel devices by address */
+	struct vitrine_bus __rcu *buses[VITRINE_NR_BUSES]; /* [s] in-kernel devices by address */
 	struct vitrine_irq irq;		/* [q] controllers, routing, PIT */
 
 	u64 default_tsc_khz;		/* [m] for vCPUs to come; 0: the host's */
@@ -95,7 +98,8 @@ void vitrine_vm_exit(void);
 /* How many VMs live: for the tests that look for leaks. */
 unsigned int vitrine_vm_count(void);
 
-#define vitrine_vm_for_each_vcpu(index, vcpu, vm) \
-	xa_for_each_range(&(vm)->vcpus, index, vcpu, 0, (unsigned int)atomic_read(&(vm)->online_vcpus) - 1)
+#define vitrine_vm_for_each_vcpu(index, vcpu, vm)       \
+	xa_for_each_range(&(vm)->vcpus, index, vcpu, 0, \
+			  (unsigned int)atomic_read(&(vm)->online_vcpus) - 1)
 
 #endif

@@ -44,7 +44,6 @@
  * @smep: CR4.SMEP
  * @smap: CR4.SMAP, off while EFLAGS.AC lifts it
  * @pse: large pages at level 2
- * @gb_pages: large pages at level 3
  * @reserved: bits that fault in every entry
  * @table: guest-physical address of the first table
  */
@@ -52,7 +51,7 @@ struct paging {
 	int levels;
 	unsigned int entry_bytes;
 	unsigned int index_bits;
-	bool nx, wp, smep, smap, pse, gb_pages;
+	bool nx, wp, smep, smap, pse;
 	u64 reserved;
 	gpa_t table;
 };
@@ -75,7 +74,6 @@ static bool paging_get(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct 
 	paging->smap = cr4 & X86_CR4_SMAP && (access & VITRINE_ACCESS_IMPLICIT ||
 					      !(vitrine_rflags_read(vcpu) & X86_EFLAGS_AC));
 	paging->table = vitrine_backend->get_cr3(vcpu) & PHYS_MASK_64;
-	paging->gb_pages = false;
 	paging->nx = false;
 	if (!(cr4 & X86_CR4_PAE)) {
 		paging->levels = 2;
@@ -95,7 +93,6 @@ static bool paging_get(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct 
 		paging->reserved |= _PAGE_NX;
 	if (vitrine_is_long_mode(vcpu)) {
 		paging->levels = cr4 & X86_CR4_LA57 ? 5 : 4;
-		paging->gb_pages = vitrine_cpuid_has(vcpu, X86_FEATURE_GBPAGES);
 		return true;
 	}
 
@@ -130,25 +127,31 @@ static int entry_read(struct vitrine_vm *vm, gpa_t gpa, unsigned int bytes, u64 
 	return 0;
 }
 
-static bool entry_large(const struct paging *paging, int level, u64 entry)
+/* CPUID is asked only when the guest maps a gigabyte: it would cost more than the walk. */
+static bool entry_large(struct vitrine_vcpu *vcpu, const struct paging *paging, int level,
+			u64 entry)
 {
-	return entry & _PAGE_PSE &&
-	       ((level == 2 && paging->pse) || (level == 3 && paging->gb_pages));
+	if (!(entry & _PAGE_PSE))
+		return false;
+	if (level == 2)
+		return paging->pse;
+	return level == 3 && vitrine_is_long_mode(vcpu) &&
+	       vitrine_cpuid_has(vcpu, X86_FEATURE_GBPAGES);
 }
 
 static u64 entry_reserved(struct vitrine_vcpu *vcpu, const struct paging *paging, int level,
-			  u64 entry)
+			  bool large)
 {
 	u64 reserved = paging->reserved;
 
 	if (paging->entry_bytes == 4) {
-		if (entry_large(paging, level, entry))
+		if (large)
 			reserved |= PSE_RESERVED |
 				    ((vitrine_reserved_gpa_bits(vcpu) >> PSE_HIGH_SHIFT) &
 				     PSE_HIGH_MASK);
 		return reserved;
 	}
-	if (entry_large(paging, level, entry))
+	if (large)
 		/* Bit 12 is the PAT's. */
 		reserved |= GENMASK_ULL(PAGE_SHIFT + 9 * (level - 1) - 1, PAGE_SHIFT + 1);
 	else if (level > 2)
@@ -216,6 +219,7 @@ static int walk_once(struct vitrine_vcpu *vcpu, const struct paging *paging, u32
 	u64 all_set = ~0ULL, any_set = 0;
 	gpa_t table = paging->table & PHYS_MASK_64;
 	struct step steps[MAX_LEVELS];
+	bool is_large;
 	int level, ret;
 
 	for (level = paging->levels; ; level--) {
@@ -234,11 +238,12 @@ static int walk_once(struct vitrine_vcpu *vcpu, const struct paging *paging, u32
 			return ret;
 		if (!(step->entry & _PAGE_PRESENT))
 			return page_fault(paging, access, 0, walk);
-		if (step->entry & entry_reserved(vcpu, paging, level, step->entry))
+		is_large = level > 1 && entry_large(vcpu, paging, level, step->entry);
+		if (step->entry & entry_reserved(vcpu, paging, level, is_large))
 			return page_fault(paging, access, X86_PF_PROT | X86_PF_RSVD, walk);
 		all_set &= step->entry;
 		any_set |= step->entry;
-		if (level == 1 || entry_large(paging, level, step->entry))
+		if (level == 1 || is_large)
 			break;
 		table = step->entry & PHYS_MASK_64;
 	}
@@ -247,6 +252,9 @@ static int walk_once(struct vitrine_vcpu *vcpu, const struct paging *paging, u32
 		return page_fault(paging, access, X86_PF_PROT, walk);
 	walk->gpa = leaf_gpa(paging, level, steps[level - 1].entry, walk->gva);
 	if (access & VITRINE_ACCESS_LOOK)
+		return 0;
+	if (likely(all_set & _PAGE_ACCESSED &&
+		   (steps[level - 1].entry & _PAGE_DIRTY || !(access & VITRINE_ACCESS_WRITE))))
 		return 0;
 	return set_accessed(vcpu->vm, paging, steps, level, access & VITRINE_ACCESS_WRITE);
 }

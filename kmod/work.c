@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The one file that includes KVM's header: xfer_to_guest_mode_handle_work() is the kernel's only exported way to do
- * this work, and for a signal it writes into the struct kvm_vcpu that it is given.
+ * The one file that includes KVM's header: xfer_to_guest_mode_handle_work() is the kernel's only
+ * exported way to do this work, and for a signal it writes into the struct kvm_vcpu that it is
+ * given.
  */
 #include <linux/entry-kvm.h>
 #include <linux/kvm_host.h>
@@ -9,8 +10,8 @@
 #include "work.h"
 
 /*
- * What it writes is an exit reason and a statistic, the same for all, and nobody reads them: one pair serves every
- * thread at once.
+ * What it writes is an exit reason and a statistic, the same for all, and nobody reads them: one
+ * pair serves every thread at once.
  */
 static struct kvm_run work_run;
 static struct kvm_vcpu work_vcpu = { .run = &work_run };

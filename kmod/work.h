@@ -3,7 +3,10 @@
 #ifndef VITRINE_WORK_H
 #define VITRINE_WORK_H
 
-/* Reschedules, runs task work, restartable sequences, live patching. 0, or -EINTR for a signal. May sleep. */
+/*
+ * Reschedules, runs task work, restartable sequences, live patching. 0, or -EINTR for a signal. May
+ * sleep.
+ */
 int vitrine_guest_work(void);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * Vitrine's own ABI: what KVM has no word for. Everything else on /dev/vitrine is <linux/kvm.h>.
  *
- * All structures have fixed-width members and no implicit padding; reserved members must be zero. Every command
- * fails with -EIO when called from another process's address space than the creator's, -EFAULT for a bad
- * pointer, -ENOTTY where the running module does not know it.
+ * All structures have fixed-width members and no implicit padding; reserved members must be zero.
+ * Every command fails with -EIO when called from another process's address space than the
+ * creator's, -EFAULT for a bad pointer, -ENOTTY where the running module does not know it.
  *
  * VITRINE_GET_CAPS (device fd)
  *	Out: struct vitrine_caps. What this CPU offers of VMX, as the module read it at load: the raw capability
@@ -70,8 +70,10 @@ struct vitrine_caps {
 
 /**
  * struct vitrine_mitigations - side channels: VITRINE_MIT_* bits
- * @needed: this CPU is open to the attack, and the kernel's command line did not turn the defence off
- * @active: the module does what is needed; VM creation is refused while a needed bit is missing here
+ * @needed: this CPU is open to the attack, and the kernel's command line did not turn the defence
+ * off
+ * @active: the module does what is needed; VM creation is refused while a needed bit is missing
+ * here
  */
 struct vitrine_mitigations {
 	__u64 needed;

@@ -87,6 +87,11 @@ int vitrine_lapic_msr_read(struct vitrine_vcpu *vcpu, u32 msr, u64 *data);
 int vitrine_lapic_msr_write(struct vitrine_vcpu *vcpu, u32 msr, u64 data);
 u64 vitrine_lapic_get_tsc_deadline(struct vitrine_vcpu *vcpu);
 void vitrine_lapic_set_tsc_deadline(struct vitrine_vcpu *vcpu, u64 deadline);
+/* The exit that vcpu->deadline_tsc asked for. Loaded. */
+void vitrine_lapic_deadline_exit(struct vitrine_vcpu *vcpu);
+/* Around the sleep of a halted vCPU, which no exit can wake. */
+void vitrine_lapic_sleep(struct vitrine_vcpu *vcpu);
+void vitrine_lapic_wake(struct vitrine_vcpu *vcpu);
 /* INIT and SIPI that arrived: called from run.c on request APIC_EVENT; may change mp_state. */
 void vitrine_lapic_accept_events(struct vitrine_vcpu *vcpu);
 bool vitrine_lapic_has_events(struct vitrine_vcpu *vcpu);	/* any context */

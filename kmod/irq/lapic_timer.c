@@ -3,6 +3,10 @@
  * Owns the local APIC timer: one-shot and periodic counts of a 1 GHz bus clock, and the TSC
  * deadline. It must not touch anything of the vCPU from the timer's callback but what is atomic:
  * the callback runs in a hard interrupt, on any CPU.
+ *
+ * Where the vendor can exit at a deadline (vcpu->exits_at_deadline), a TSC deadline costs no timer
+ * of the host but while the vCPU sleeps. Preempted, or out in userspace, a vCPU can take no
+ * interrupt; its next entry finds the deadline over.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -79,6 +83,7 @@ void vitrine_lapic_timer_stop(struct vitrine_lapic *lapic)
 
 	hrtimer_cancel(&timer->hrtimer);
 	timer->tsc_deadline = 0;
+	lapic->vcpu->deadline_tsc = 0;
 	timer->length_ns = 0;
 }
 
@@ -179,18 +184,55 @@ static u64 deadline_to_host(struct vitrine_vcpu *vcpu, u64 deadline)
 	return host_now + left < host_now ? U64_MAX : host_now + left;
 }
 
+static void deadline_over(struct vitrine_lapic *lapic)
+{
+	lapic->timer.tsc_deadline = 0;
+	lapic->vcpu->deadline_tsc = 0;
+	vitrine_lapic_accept_lvt(lapic, APIC_LVTT);
+}
+
 static void start_deadline(struct vitrine_lapic *lapic)
 {
 	struct vitrine_lapic_timer *timer = &lapic->timer;
 	u64 left_ns;
 
 	timer->host_deadline = deadline_to_host(lapic->vcpu, timer->tsc_deadline);
-	if (deadline_reached(timer, &left_ns)) {
-		timer->tsc_deadline = 0;
-		vitrine_lapic_accept_lvt(lapic, APIC_LVTT);
+	if (rdtsc() >= timer->host_deadline)
+		deadline_over(lapic);
+	else if (lapic->vcpu->exits_at_deadline)
+		lapic->vcpu->deadline_tsc = timer->host_deadline;
+	else if (deadline_reached(timer, &left_ns))
+		deadline_over(lapic);
+	else
+		timer_arm(timer, ktime_add_ns(ktime_get(), left_ns));
+}
+
+void vitrine_lapic_deadline_exit(struct vitrine_vcpu *vcpu)
+{
+	if (vcpu->deadline_tsc && rdtsc() >= vcpu->deadline_tsc)
+		deadline_over(vcpu->lapic);
+}
+
+void vitrine_lapic_sleep(struct vitrine_vcpu *vcpu)
+{
+	struct vitrine_lapic *lapic = vcpu->lapic;
+	u64 left_ns;
+
+	if (!vcpu->deadline_tsc)
 		return;
-	}
-	timer_arm(timer, ktime_add_ns(ktime_get(), left_ns));
+	if (deadline_reached(&lapic->timer, &left_ns))
+		deadline_over(lapic);
+	else
+		timer_arm(&lapic->timer, ktime_add_ns(ktime_get(), left_ns));
+}
+
+void vitrine_lapic_wake(struct vitrine_vcpu *vcpu)
+{
+	if (!vcpu->deadline_tsc)
+		return;
+	hrtimer_cancel(&vcpu->lapic->timer.hrtimer);
+	if (!vcpu->lapic->timer.tsc_deadline)
+		vcpu->deadline_tsc = 0;
 }
 
 void vitrine_lapic_set_tsc_deadline(struct vitrine_vcpu *vcpu, u64 deadline)
@@ -199,8 +241,11 @@ void vitrine_lapic_set_tsc_deadline(struct vitrine_vcpu *vcpu, u64 deadline)
 
 	if (!lapic || lapic->timer.mode != APIC_LVT_TIMER_TSCDEADLINE)
 		return;
-	hrtimer_cancel(&lapic->timer.hrtimer);
+	/* The vendor's exit needs no timer here, and this is the guest's most frequent register. */
+	if (!vcpu->exits_at_deadline)
+		hrtimer_cancel(&lapic->timer.hrtimer);
 	lapic->timer.tsc_deadline = deadline;
+	vcpu->deadline_tsc = 0;
 	if (deadline)
 		start_deadline(lapic);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Capabilities: which controls this CPU allows, which we cannot do without. Reads MSRs only; never enters VMX.
+ * Capabilities: which controls this CPU allows, which we cannot do without. Reads MSRs only; never
+ * enters VMX.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -77,7 +78,10 @@ static const struct {
 	{ VMX_EPT_EXTENT_GLOBAL_BIT, "all-context INVEPT" },
 };
 
-/* The TRUE_ capability MSRs say which default1 bits may be 0; they replace the older ones where they exist. */
+/*
+ * The TRUE_ capability MSRs say which default1 bits may be 0; they replace the older ones where
+ * they exist.
+ */
 static u64 read_control_msr(u64 basic, u32 plain, u32 true_msr)
 {
 	u64 value;
@@ -153,10 +157,14 @@ int vmx_caps_read(struct vmx_caps *caps, bool log_missing)
 	memset(caps, 0, sizeof(*caps));
 	rdmsrl(MSR_IA32_VMX_BASIC, caps->basic);
 	rdmsrl(MSR_IA32_VMX_MISC, caps->misc);
-	allowed[PIN] = read_control_msr(caps->basic, MSR_IA32_VMX_PINBASED_CTLS, MSR_IA32_VMX_TRUE_PINBASED_CTLS);
-	allowed[CPU] = read_control_msr(caps->basic, MSR_IA32_VMX_PROCBASED_CTLS, MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
-	allowed[EXIT] = read_control_msr(caps->basic, MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS);
-	allowed[ENTRY] = read_control_msr(caps->basic, MSR_IA32_VMX_ENTRY_CTLS, MSR_IA32_VMX_TRUE_ENTRY_CTLS);
+	allowed[PIN] = read_control_msr(caps->basic, MSR_IA32_VMX_PINBASED_CTLS,
+					MSR_IA32_VMX_TRUE_PINBASED_CTLS);
+	allowed[CPU] = read_control_msr(caps->basic, MSR_IA32_VMX_PROCBASED_CTLS,
+					MSR_IA32_VMX_TRUE_PROCBASED_CTLS);
+	allowed[EXIT] =
+		read_control_msr(caps->basic, MSR_IA32_VMX_EXIT_CTLS, MSR_IA32_VMX_TRUE_EXIT_CTLS);
+	allowed[ENTRY] = read_control_msr(caps->basic, MSR_IA32_VMX_ENTRY_CTLS,
+					  MSR_IA32_VMX_TRUE_ENTRY_CTLS);
 	if ((allowed[CPU] >> 32) & CPU_BASED_ACTIVATE_SECONDARY_CONTROLS)
 		rdmsrl(MSR_IA32_VMX_PROCBASED_CTLS2, allowed[CPU2]);
 	if ((allowed[CPU2] >> 32) & (SECONDARY_EXEC_ENABLE_EPT | SECONDARY_EXEC_ENABLE_VPID))
@@ -169,8 +177,12 @@ int vmx_caps_read(struct vmx_caps *caps, bool log_missing)
 	complete = select_controls(words, allowed, log_missing);
 	complete &= check_ept(caps->ept_vpid, log_missing);
 
-	/* The guest owns CR3 and INVLPG under EPT; where these exits are default1 there is no way to give them. */
-	if (words[CPU] & (CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | CPU_BASED_INVLPG_EXITING)) {
+	/*
+	 * The guest owns CR3 and INVLPG under EPT; where these exits are default1 there is no way
+	 * to give them.
+	 */
+	if (words[CPU] &
+	    (CPU_BASED_CR3_LOAD_EXITING | CPU_BASED_CR3_STORE_EXITING | CPU_BASED_INVLPG_EXITING)) {
 		complete = false;
 		if (log_missing)
 			pr_err("this CPU forces CR3 or INVLPG exits\n");
@@ -189,7 +201,8 @@ int vmx_caps_read(struct vmx_caps *caps, bool log_missing)
 	caps->ept_exec_only = caps->ept_vpid & VMX_EPT_EXECUTE_ONLY_BIT;
 	caps->invept_single = caps->ept_vpid & VMX_EPT_EXTENT_CONTEXT_BIT;
 	caps->invvpid_single = caps->ept_vpid & VMX_VPID_EXTENT_SINGLE_CONTEXT_BIT;
-	caps->vpid = (caps->cpu2 & SECONDARY_EXEC_ENABLE_VPID) && (caps->ept_vpid & VMX_VPID_INVVPID_BIT) &&
+	caps->vpid = (caps->cpu2 & SECONDARY_EXEC_ENABLE_VPID) &&
+		     (caps->ept_vpid & VMX_VPID_INVVPID_BIT) &&
 		     (caps->ept_vpid & VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT) && caps->invvpid_single;
 	if (!caps->vpid)
 		caps->cpu2 &= ~SECONDARY_EXEC_ENABLE_VPID;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What this CPU's VMX can do and what of it this module uses; filled once at load, compared on every CPU. */
+/*
+ * What this CPU's VMX can do and what of it this module uses; filled once at load, compared on
+ * every CPU.
+ */
 #ifndef VMX_CAPS_H
 #define VMX_CAPS_H
 
@@ -53,7 +56,10 @@ struct vmx_caps {
 
 extern struct vmx_caps vmx_caps;
 
-/* Reads this CPU's capabilities; logs every missing required control by its SDM name. 0, -ENODEV, -EOPNOTSUPP. */
+/*
+ * Reads this CPU's capabilities; logs every missing required control by its SDM name. 0, -ENODEV,
+ * -EOPNOTSUPP.
+ */
 int vmx_caps_read(struct vmx_caps *caps, bool log_missing);
 /* Does this CPU offer what the boot CPU does? 0 or -EOPNOTSUPP with one line. Any context. */
 int vmx_caps_compare(void);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * VMX root operation of each CPU, and which VMCSs are active on it. A VMCS is active on at most one CPU; it is
- * cleared there, by that CPU, before it is used or freed elsewhere.
+ * VMX root operation of each CPU, and which VMCSs are active on it. A VMCS is active on at most one
+ * CPU; it is cleared there, by that CPU, before it is used or freed elsewhere.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -25,15 +25,18 @@
 struct vmx_cpu {
 	void *vmxon_region;
 	bool on;
-	bool leaving;			/* hot-unplug is under way: no VMCS stays active between loads */
+	bool leaving; /* hot-unplug is under way: no VMCS stays active between loads */
 	struct vmx_vcpu *current_vcpu;	/* whose VMCS VMPTRLD made current */
-	u64 last_vcpu_token;		/* who ran here last, for the predictor barrier; never dereferenced */
+	u64 last_vcpu_token; /* who ran here last, for the predictor barrier; never dereferenced */
 	struct list_head loaded;	/* every VMCS active here */
 };
 
 static DEFINE_PER_CPU(struct vmx_cpu, vmx_cpu);
 
-/* Set on the way down: from then on a VMX instruction that faults has lost VMX to the reboot or crash path. */
+/*
+ * Set on the way down: from then on a VMX instruction that faults has lost VMX to the reboot or
+ * crash path.
+ */
 bool vmx_rebooting;
 
 bool vmx_cpu_is_on(void)
@@ -45,7 +48,8 @@ void vmx_insn_failed(const char *insn, u64 operand, bool faulted)
 {
 	if (READ_ONCE(vmx_rebooting))
 		return;
-	WARN_ONCE(1, KBUILD_MODNAME ": %s %s (operand 0x%llx)\n", insn, faulted ? "faulted" : "failed", operand);
+	WARN_ONCE(1, KBUILD_MODNAME ": %s %s (operand 0x%llx)\n", insn,
+		  faulted ? "faulted" : "failed", operand);
 }
 
 /* #GP here means a VMX that firmware or an outer hypervisor does not really let us have. */
@@ -104,7 +108,10 @@ static void clear_all_here(struct vmx_cpu *this)
 		vmx_vmclear(vmx->vmcs_hpa);
 		list_del(&vmx->loaded_node);
 		vmx->launched = false;
-		/* Pairs with the read in vmx_vmcs_clear(): the list was left before another CPU may enter its own. */
+		/*
+		 * Pairs with the read in vmx_vmcs_clear(): the list was left before another CPU may
+		 * enter its own.
+		 */
 		smp_store_release(&vmx->loaded_cpu, -1);
 	}
 	this->current_vcpu = NULL;
@@ -133,8 +140,9 @@ void vmx_cpu_set_leaving(bool leaving)
 }
 
 /*
- * A crash or an emergency restart: this CPU may be inside a guest's exit handler, or anywhere. VMCSs are flushed to
- * memory so that a dump shows them, nothing else is touched; vCPU threads end by the fixups.
+ * A crash or an emergency restart: this CPU may be inside a guest's exit handler, or anywhere.
+ * VMCSs are flushed to memory so that a dump shows them, nothing else is touched; vCPU threads end
+ * by the fixups.
  */
 void vmx_cpu_emergency(void)
 {
@@ -175,7 +183,9 @@ void vmx_vmcs_clear(struct vmx_vcpu *vmx)
 		smp_call_function_single(cpu, clear_on_its_cpu, vmx, 1);
 }
 
-/* Preemption off. False: this CPU has no VMX (a reboot took it away), and nothing may be entered. */
+/*
+ * Preemption off. False: this CPU has no VMX (a reboot took it away), and nothing may be entered.
+ */
 bool vmx_vmcs_make_current(struct vmx_vcpu *vmx, int cpu)
 {
 	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpu);
@@ -187,7 +197,10 @@ bool vmx_vmcs_make_current(struct vmx_vcpu *vmx, int cpu)
 		return true;
 	local_irq_save(flags);
 	if (unlikely(!this->on)) {
-		/* Threads are pushed off a CPU that goes down only after its VMX was left: they take it along. */
+		/*
+		 * Threads are pushed off a CPU that goes down only after its VMX was left: they
+		 * take it along.
+		 */
 		if (!this->leaving || vmx_rebooting || vmx_cpu_enable()) {
 			ok = false;
 			goto out;
@@ -219,7 +232,9 @@ void vmx_vmcs_put(struct vmx_vcpu *vmx)
 
 	if (likely(!this->leaving))
 		return;
-	/* With the SYSCALL MSRs: nobody returns to userspace here any more who would put them back. */
+	/*
+	 * With the SYSCALL MSRs: nobody returns to userspace here any more who would put them back.
+	 */
 	local_irq_save(flags);
 	vmx_cpu_disable();
 	local_irq_restore(flags);

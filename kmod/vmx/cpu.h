@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Entering and leaving VMX root operation on the CPU that calls; interrupts off but for init and exit. */
+/*
+ * Entering and leaving VMX root operation on the CPU that calls; interrupts off but for init and
+ * exit.
+ */
 #ifndef VMX_CPU_H
 #define VMX_CPU_H
 

@@ -194,6 +194,8 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 	if (unlikely(vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP))
 		step_prepare(vcpu);
 	sync_host_crs(vmx);
+	if (vcpu->deadline_tsc | vmx->timer_for_deadline)
+		vmx_timer_update(vmx);
 	if (vmx_perf_present)
 		sync_perf_msrs(vmx);
 	/*

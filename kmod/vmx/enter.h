@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What enter_asm.S and enter.c agree on. Included by assembly: constants first, declarations guarded. */
+/*
+ * What enter_asm.S and enter.c agree on. Included by assembly: constants first, declarations
+ * guarded.
+ */
 #ifndef VMX_ENTER_H
 #define VMX_ENTER_H
 

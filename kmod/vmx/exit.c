@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What each exit means. A handler reads the facts it needs beyond vcpu->exit and either does the little there is to
- * do or hands plain facts to the neutral completions; it advances RIP itself where the instruction is done.
+ * What each exit means. A handler reads the facts it needs beyond vcpu->exit and either does the
+ * little there is to do or hands plain facts to the neutral completions; it advances RIP itself
+ * where the instruction is done.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -45,8 +46,9 @@ static int skip(struct vitrine_vcpu *vcpu)
 }
 
 /*
- * "NMI unblocking due to IRET": the exit interrupted an IRET that had already lifted the blocking; it is executed
- * again, so the blocking must be back. The bit means nothing when an event was being delivered.
+ * "NMI unblocking due to IRET": the exit interrupted an IRET that had already lifted the blocking;
+ * it is executed again, so the blocking must be back. The bit means nothing when an event was being
+ * delivered.
  */
 static void restore_nmi_blocking(struct vitrine_vcpu *vcpu)
 {
@@ -110,7 +112,10 @@ static int handle_alignment_check(struct vitrine_vcpu *vcpu)
 	return EXIT_USER;
 }
 
-/* NMIs and machine checks were handed to the host in vmx_vcpu_run(), before anything else could run. */
+/*
+ * NMIs and machine checks were handed to the host in vmx_vcpu_run(), before anything else could
+ * run.
+ */
 static int handle_exception_nmi(struct vitrine_vcpu *vcpu)
 {
 	u32 info = vcpu->exit.intr_info;
@@ -135,7 +140,8 @@ static int handle_exception_nmi(struct vitrine_vcpu *vcpu)
 		facts[1] = vcpu->exit.vectoring_info;
 		facts[2] = vcpu->exit.qualification;
 		facts[3] = vitrine_rip_read(vcpu);
-		return vitrine_exit_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX, ARRAY_SIZE(facts), facts);
+		return vitrine_exit_internal_error(vcpu, KVM_INTERNAL_ERROR_SIMUL_EX,
+						   ARRAY_SIZE(facts), facts);
 	}
 }
 
@@ -208,13 +214,17 @@ static int handle_vmcall(struct vitrine_vcpu *vcpu)
 	return vitrine_exit_hypercall(vcpu);
 }
 
-/* The guest is offered no VMX, no INVPCID without the control, no SGX: these do not exist for it. */
+/*
+ * The guest is offered no VMX, no INVPCID without the control, no SGX: these do not exist for it.
+ */
 static int handle_undefined(struct vitrine_vcpu *vcpu)
 {
 	return inject_ud(vcpu);
 }
 
-/* "Exit Qualification for I/O Instructions"; VM-exit instruction information for the string forms */
+/*
+ * "Exit Qualification for I/O Instructions"; VM-exit instruction information for the string forms
+ */
 static int handle_io(struct vitrine_vcpu *vcpu)
 {
 	u64 qualification = vcpu->exit.qualification;
@@ -267,7 +277,8 @@ static int handle_invalid_state(struct vitrine_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	const char *check = vmx_invalid_guest_state(vmx);
 
-	pr_info_ratelimited("VM %llu vCPU %u: entry refused, invalid guest state: %s\n", vcpu->vm->id, vcpu->id,
+	pr_info_ratelimited("VM %llu vCPU %u: entry refused, invalid guest state: %s\n",
+			    vcpu->vm->id, vcpu->id,
 			    check ?: "none of the checks known here failed");
 	vmx_dump_vmcs(vmx);
 	/* Such an exit leaves the event's valid bit set; what it was is still in vcpu->events. */
@@ -316,14 +327,17 @@ static int handle_ept_violation(struct vitrine_vcpu *vcpu)
 /* None of our entries is of a forbidden form, so one that is was not written by us. */
 static int handle_ept_misconfig(struct vitrine_vcpu *vcpu)
 {
-	WARN_ONCE(1, KBUILD_MODNAME ": EPT misconfiguration at 0x%llx\n", (u64)vmcs_read(GUEST_PHYSICAL_ADDRESS));
+	WARN_ONCE(1, KBUILD_MODNAME ": EPT misconfiguration at 0x%llx\n",
+		  (u64)vmcs_read(GUEST_PHYSICAL_ADDRESS));
 	vitrine_vm_mark_dead(vcpu->vm, "EPT misconfiguration");
 	return -EIO;
 }
 
-/* The bound on one stay: interrupts that waited came in when run.c turned them on. */
+/* A deadline, or the bound on one stay: interrupts that waited came in when run.c turned them on. */
 static int handle_preemption_timer(struct vitrine_vcpu *vcpu)
 {
+	if (vcpu->deadline_tsc)
+		vitrine_lapic_deadline_exit(vcpu);
 	return EXIT_RESUME;
 }
 
@@ -385,14 +399,16 @@ static int unhandled(struct vitrine_vcpu *vcpu)
 {
 	u64 facts[4] = { vcpu->exit.reason, raw_smp_processor_id(), vcpu->exit.qualification };
 	u8 insn[VITRINE_INSN_MAX_LEN + 1] = {};
+	enum vitrine_insn_mode mode;
 	int idx;
 
 	idx = srcu_read_lock(&vcpu->vm->srcu);
-	if (vitrine_exit_fetch_insn(vcpu, insn) > 0)
+	if (vitrine_exit_fetch_insn(vcpu, insn, &mode) > 0)
 		memcpy(&facts[3], insn, sizeof(facts[3]));
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	pr_debug_ratelimited("exit reason %u has no handler\n", (u16)vcpu->exit.reason);
-	return vitrine_exit_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, ARRAY_SIZE(facts), facts);
+	return vitrine_exit_internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON,
+					   ARRAY_SIZE(facts), facts);
 }
 
 /* What the last entry injected is settled: delivered, or back to be injected again. */
@@ -427,7 +443,8 @@ int vmx_handle_exit(struct vitrine_vcpu *vcpu)
 	if (unlikely(reason & VMX_EXIT_REASONS_FAILED_VMENTRY)) {
 		ret = handle_invalid_state(vcpu);
 	} else {
-		if (unlikely(vcpu->events.entering || vcpu->exit.vectoring_info & VECTORING_INFO_VALID_MASK))
+		if (unlikely(vcpu->events.entering ||
+			     vcpu->exit.vectoring_info & VECTORING_INFO_VALID_MASK))
 			settle_events(vcpu);
 		reason &= 0xffff;
 		if (unlikely(reason >= ARRAY_SIZE(handlers)))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Exits on control and debug registers. What a value may be is control_regs.c's and debug.c's business.
+ * Exits on control and debug registers. What a value may be is control_regs.c's and debug.c's
+ * business.
  */
 #include <linux/errno.h>
 #include <linux/kvm.h>
@@ -120,12 +121,15 @@ int vmx_exit_cr_access(struct vitrine_vcpu *vcpu)
 	default:
 		/* LMSW can set PE and not clear it; it reaches the low four bits. */
 		cr0 = vmx_get_cr0(vcpu);
-		cr0 = (cr0 & ~0xeULL) | ((qualification >> LMSW_SOURCE_DATA_SHIFT) & 0xf) | (cr0 & X86_CR0_PE);
+		cr0 = (cr0 & ~0xeULL) | ((qualification >> LMSW_SOURCE_DATA_SHIFT) & 0xf) |
+		      (cr0 & X86_CR0_PE);
 		return move_to_cr(vcpu, 0, cr0);
 	}
 }
 
-/* "Exit Qualification for MOV DR": number in 2:0, direction in bit 4 (1: from DR), register in 11:8 */
+/*
+ * "Exit Qualification for MOV DR": number in 2:0, direction in bit 4 (1: from DR), register in 11:8
+ */
 int vmx_exit_dr_access(struct vitrine_vcpu *vcpu)
 {
 	u64 qualification = vcpu->exit.qualification;
@@ -138,8 +142,10 @@ int vmx_exit_dr_access(struct vitrine_vcpu *vcpu)
 		return EXIT_RESUME;
 	}
 	/* General detect: the access itself is the debug exception, before it happens. */
-	if (vcpu->db.dr7 & VITRINE_DR7_GD || (vcpu->db.guest_debug & KVM_GUESTDBG_USE_HW_BP && vcpu->db.guest_dr7 & VITRINE_DR7_GD)) {
-		if (vcpu->db.guest_debug & KVM_GUESTDBG_USE_HW_BP && vcpu->db.guest_dr7 & VITRINE_DR7_GD) {
+	if (vcpu->db.dr7 & VITRINE_DR7_GD || (vcpu->db.guest_debug & KVM_GUESTDBG_USE_HW_BP &&
+					      vcpu->db.guest_dr7 & VITRINE_DR7_GD)) {
+		if (vcpu->db.guest_debug & KVM_GUESTDBG_USE_HW_BP &&
+		    vcpu->db.guest_dr7 & VITRINE_DR7_GD) {
 			vcpu->db.exit_dr6 = VITRINE_DR6_BD;
 			vitrine_vcpu_request(vcpu, VITRINE_REQ_DEBUG_EXIT);
 			return EXIT_RESUME;

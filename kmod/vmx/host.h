@@ -10,7 +10,7 @@
 struct vmx_vcpu;
 
 extern u64 vmx_host_xcr0;	/* XCR0 of the kernel; 0 where it does not use XSAVE */
-extern bool vmx_perf_present;	/* perf drives a PMU here: its MSRs are looked at before each entry */
+extern bool vmx_perf_present; /* perf drives a PMU here: its MSRs are looked at before each entry */
 DECLARE_PER_CPU(struct desc_ptr, vmx_host_idt);
 
 int vmx_host_init(void);

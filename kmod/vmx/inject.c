@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Events on their way into the guest: the VM-entry interruption information, windows, blocking, and stepping over
- * an instruction.
+ * Events on their way into the guest: the VM-entry interruption information, windows, blocking, and
+ * stepping over an instruction.
  */
 #include <linux/kvm.h>
 #include <linux/percpu.h>

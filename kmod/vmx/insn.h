@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * VMX instructions. Each has an exception-table fixup: another CPU's reboot or crash path may turn VMX off under a
- * running vCPU, and then the instruction raises #UD. The fixup leads to vmx_insn_failed(), which tells that case
- * (end quietly) from a bug (warn, mark the VM dead).
+ * VMX instructions. Each has an exception-table fixup: another CPU's reboot or crash path may turn
+ * VMX off under a running vCPU, and then the instruction raises #UD. The fixup leads to
+ * vmx_insn_failed(), which tells that case (end quietly) from a bug (warn, mark the VM dead).
  */
 #ifndef VMX_INSN_H
 #define VMX_INSN_H
@@ -86,14 +86,16 @@ static __always_inline int vmx_invept(unsigned long extent, u64 eptp)
 {
 	struct vmx_invept_desc desc = { .eptp = eptp };
 
-	VMX_INSN1("INVEPT", "invept %[desc], %[extent]", eptp, [extent] "r" (extent), [desc] "m" (desc));
+	VMX_INSN1("INVEPT", "invept %[desc], %[extent]",
+		  eptp, [extent] "r"(extent), [desc] "m"(desc));
 }
 
 static __always_inline int vmx_invvpid(unsigned long extent, u16 vpid, u64 gva)
 {
 	struct vmx_invvpid_desc desc = { .vpid = vpid, .gva = gva };
 
-	VMX_INSN1("INVVPID", "invvpid %[desc], %[extent]", vpid, [extent] "r" (extent), [desc] "m" (desc));
+	VMX_INSN1("INVVPID", "invvpid %[desc], %[extent]",
+		  vpid, [extent] "r"(extent), [desc] "m"(desc));
 }
 
 /* Silent: leaving where VMX was never entered, or was left by somebody else, is no failure. */

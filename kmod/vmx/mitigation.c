@@ -205,12 +205,14 @@ int vmx_mitigation_check(void)
 	char text[128];
 
 	if (plan.warn_smt)
-		pr_warn_once("L1TF and sibling threads: a guest can read what the other thread has in its cache; see Documentation/admin-guide/hw-vuln/l1tf.rst\n");
+		pr_warn_once(
+			"L1TF and sibling threads: a guest can read what the other thread has in its cache; see Documentation/admin-guide/hw-vuln/l1tf.rst\n");
 	if (!missing)
 		return 0;
 	name_bits(text, sizeof(text), missing);
 	if (allow_unmitigated) {
-		pr_warn_once("this CPU is open to guests by %s, as allow_unmitigated=1 allows\n", text);
+		pr_warn_once("this CPU is open to guests by %s, as allow_unmitigated=1 allows\n",
+			     text);
 		return 0;
 	}
 	pr_err_ratelimited("no VM is created: this CPU needs a defence that the module's parameters turned off or that this kernel keeps to KVM: %s; allow_unmitigated=1 overrides\n",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Side channels on the way into a guest and back. What is in assembly stands in enter_asm.S; the rest
- * is called from the places named here. Where a CPU needs nothing, a call is a NOP.
+ * Side channels on the way into a guest and back. What is in assembly stands in enter_asm.S; the
+ * rest is called from the places named here. Where a CPU needs nothing, a call is a NOP.
  */
 #ifndef VMX_MITIGATION_H
 #define VMX_MITIGATION_H
@@ -17,7 +17,9 @@
 struct vitrine_mitigations;
 struct vitrine_vcpu;
 
-/* L1D is flushed before an entry; with the second, only if vmx_l1d_flush_due or an interrupt came. */
+/*
+ * L1D is flushed before an entry; with the second, only if vmx_l1d_flush_due or an interrupt came.
+ */
 DECLARE_STATIC_KEY_FALSE(vmx_l1d_flush_key);
 DECLARE_STATIC_KEY_FALSE(vmx_l1d_flush_cond_key);
 DECLARE_PER_CPU(bool, vmx_l1d_flush_due);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Coexistence with kvm_intel. The kernel has one emergency callback for "leave VMX now", and warns when a second user
- * takes it; kvm_intel holds it from load (6.1) or from its first use (6.12). So VMs of ours are refused while
- * kvm_intel is loaded, and it is not let in while we have VMs.
+ * Coexistence with kvm_intel. The kernel has one emergency callback for "leave VMX now", and warns
+ * when a second user takes it; kvm_intel holds it from load (6.1) or from its first use (6.12). So
+ * VMs of ours are refused while kvm_intel is loaded, and it is not let in while we have VMs.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -51,8 +51,9 @@ static int module_notify(struct notifier_block *nb, unsigned long state, void *d
 static struct notifier_block module_notifier = { .notifier_call = module_notify };
 
 /*
- * Was it there before us? The list of modules has no exported head, but we are on it. The head itself lies in the
- * kernel image and every module's struct in the modules' own area, which tells them apart.
+ * Was it there before us? The list of modules has no exported head, but we are on it. The head
+ * itself lies in the kernel image and every module's struct in the modules' own area, which tells
+ * them apart.
  */
 static bool find_kvm(void)
 {

@@ -7,7 +7,10 @@
 
 int vmx_owner_init(void);
 void vmx_owner_exit(void);
-/* Before the first VM: -EBUSY with the way out in the log while kvm_intel is there. Keeps it out until released. */
+/*
+ * Before the first VM: -EBUSY with the way out in the log while kvm_intel is there. Keeps it out
+ * until released.
+ */
 int vmx_owner_claim(void);
 void vmx_owner_release(void);
 /* VITRINE_VMX_* of struct vitrine_caps. */

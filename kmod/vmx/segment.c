@@ -9,6 +9,8 @@
 #include "vmx.h"
 
 #define AR_UNUSABLE	BIT(16)		/* "Guest Register State": access rights, segment unusable */
+#define AR_L		BIT(13)
+#define AR_D		BIT(14)
 #define AR_DPL_SHIFT	5
 
 struct segment_fields {
@@ -42,7 +44,10 @@ void vmx_get_segment(struct vitrine_vcpu *vcpu, unsigned int seg, struct kvm_seg
 	var->s = (ar >> 4) & 1;
 	var->dpl = (ar >> AR_DPL_SHIFT) & 3;
 	var->unusable = !!(ar & AR_UNUSABLE);
-	/* Userspace sees "not present" for what cannot be used, which survives a set of what was got. */
+	/*
+	 * Userspace sees "not present" for what cannot be used, which survives a set of what was
+	 * got.
+	 */
 	var->present = !var->unusable && ((ar >> 7) & 1);
 	var->avl = (ar >> 12) & 1;
 	var->l = (ar >> 13) & 1;
@@ -56,7 +61,9 @@ void vmx_set_segment(struct vitrine_vcpu *vcpu, unsigned int seg, const struct k
 	const struct segment_fields *f = &segments[seg];
 	u32 ar = var->type & 15;
 
-	/* VMMs load descriptors that nobody touched yet; entry checks want code and data accessed. */
+	/*
+	 * VMMs load descriptors that nobody touched yet; entry checks want code and data accessed.
+	 */
 	if (seg != VITRINE_SEG_LDTR)
 		ar |= 1;
 	ar |= (var->s & 1) << 4;
@@ -74,7 +81,22 @@ void vmx_set_segment(struct vitrine_vcpu *vcpu, unsigned int seg, const struct k
 	vmcs_write(f->ar, ar);
 }
 
-/* "The value of the DPL field for SS is always equal to the logical processor's current privilege level." */
+/* "Access Rights": L counts in IA-32e mode only, and D/B where L does not. */
+enum vitrine_insn_mode vmx_get_code_mode(struct vitrine_vcpu *vcpu, u64 *base)
+{
+	u32 ar = vmcs_read(GUEST_CS_AR_BYTES);
+
+	*base = 0;
+	if (ar & AR_L && vcpu->efer & EFER_LMA)
+		return VITRINE_INSN_64;
+	*base = vmcs_read(GUEST_CS_BASE);
+	return ar & AR_D ? VITRINE_INSN_32 : VITRINE_INSN_16;
+}
+
+/*
+ * "The value of the DPL field for SS is always equal to the logical processor's current privilege
+ * level."
+ */
 int vmx_get_cpl(struct vitrine_vcpu *vcpu)
 {
 	return (vmcs_read(GUEST_SS_AR_BYTES) >> AR_DPL_SHIFT) & 3;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Guest state that lives in the VMCS: control registers, MSRs, TSC, translations. Values come checked.
+ * Guest state that lives in the VMCS: control registers, MSRs, TSC, translations. Values come
+ * checked.
  */
 #include <linux/bitops.h>
 #include <linux/errno.h>
@@ -66,7 +67,10 @@ u64 vmx_get_cr4(struct vitrine_vcpu *vcpu)
 void vmx_set_cr0(struct vitrine_vcpu *vcpu, u64 cr0)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	/* Unrestricted guests are free of the fixed PE and PG; caching is the host's business, so CD and NW stay 0. */
+	/*
+	 * Unrestricted guests are free of the fixed PE and PG; caching is the host's business, so
+	 * CD and NW stay 0.
+	 */
 	u64 fixed = vmx_caps.cr0_fixed0 & ~(X86_CR0_PE | X86_CR0_PG);
 
 	vcpu->cr0 = cr0;
@@ -75,7 +79,8 @@ void vmx_set_cr0(struct vitrine_vcpu *vcpu, u64 cr0)
 	vmcs_write(CR0_READ_SHADOW, cr0);
 	vmcs_write(GUEST_CR0, (cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | fixed);
 	if (vcpu->efer & EFER_LME)
-		vmx_set_efer(vcpu, cr0 & X86_CR0_PG ? vcpu->efer | EFER_LMA : vcpu->efer & ~EFER_LMA);
+		vmx_set_efer(vcpu,
+			     cr0 & X86_CR0_PG ? vcpu->efer | EFER_LMA : vcpu->efer & ~EFER_LMA);
 }
 
 void vmx_set_cr3(struct vitrine_vcpu *vcpu, u64 cr3)
@@ -87,7 +92,9 @@ void vmx_set_cr3(struct vitrine_vcpu *vcpu, u64 cr3)
 void vmx_set_cr4(struct vitrine_vcpu *vcpu, u64 cr4)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
-	/* A machine check in the guest must exit and not shut the CPU down, so MCE is the host's. */
+	/*
+	 * A machine check in the guest must exit and not shut the CPU down, so MCE is the host's.
+	 */
 	u64 hw = (cr4 & ~X86_CR4_MCE) | (cr4_read_shadow() & X86_CR4_MCE) | vmx_caps.cr4_fixed0;
 
 	vcpu->cr4 = cr4;
@@ -189,7 +196,9 @@ int vmx_set_msr(struct vitrine_vcpu *vcpu, u32 msr, u64 data)
 	}
 }
 
-/* "MSR-Bitmap Address": reads of low and high MSRs, then writes of both, a bit each, 1 for an exit. */
+/*
+ * "MSR-Bitmap Address": reads of low and high MSRs, then writes of both, a bit each, 1 for an exit.
+ */
 void vmx_update_msr_intercept(struct vitrine_vcpu *vcpu, u32 msr, bool read, bool write)
 {
 	unsigned long *bitmap = to_vmx(vcpu)->msr_bitmap;
@@ -205,7 +214,9 @@ void vmx_update_msr_intercept(struct vitrine_vcpu *vcpu, u32 msr, bool read, boo
 	}
 	__assign_bit(high + bit, bitmap, read);
 	__assign_bit(0x800 * 8 + high + bit, bitmap, write);
-	/* What the guest writes unseen must be read back at each exit, or the host runs on with it. */
+	/*
+	 * What the guest writes unseen must be read back at each exit, or the host runs on with it.
+	 */
 	if (msr == MSR_IA32_SPEC_CTRL)
 		to_vmx(vcpu)->enter_flags = vmx_mitigation_enter_flags(vcpu);
 }
@@ -214,8 +225,8 @@ void vmx_update_exceptions(struct vitrine_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	/*
-	 * #AC and #DB can be raised without end by their own delivery, so they must exit for the host to stay in
-	 * control; #DB also because DR6 is kept by us. #MC belongs to the host.
+	 * #AC and #DB can be raised without end by their own delivery, so they must exit for the
+	 * host to stay in control; #DB also because DR6 is kept by us. #MC belongs to the host.
 	 */
 	u32 bitmap = BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC);
 

@@ -21,11 +21,6 @@
 #include "mitigation.h"
 #include "vmx.h"
 
-static unsigned int preemption_timer_us;
-module_param(preemption_timer_us, uint, 0444);
-MODULE_PARM_DESC(preemption_timer_us,
-		 "longest uninterrupted stay in a guest, in microseconds (0: no bound; for emulated CPUs that lose interrupts)");
-
 static struct kmem_cache *vcpu_cache;
 static DEFINE_IDA(vpids);
 static atomic64_t next_token = ATOMIC64_INIT(0);
@@ -37,33 +32,19 @@ struct vmcs_region {
 	u8 data[];
 };
 
-static u32 preemption_timer_value(void)
-{
-	u64 ticks = (u64)preemption_timer_us * tsc_khz / 1000;
-
-	return clamp_t(u64, ticks >> vmx_caps.preemption_timer_shift, 1, U32_MAX);
-}
-
 static void write_controls(struct vmx_vcpu *vmx)
 {
-	bool bounded = preemption_timer_us && vmx_caps.preemption_timer;
-	u32 pin = vmx_caps.pin;
-
-	if (!bounded)
-		pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
 	vmx->cpu_ctls = vmx_caps.cpu;
 	vmx->cpu2_ctls = vmx_caps.cpu2;
 	if (!vmx->vpid)
 		vmx->cpu2_ctls &= ~SECONDARY_EXEC_ENABLE_VPID;
 	vmx->entry_ctls = vmx_caps.entry;
 
-	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, pin);
+	vmx_timer_setup(vmx);
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->cpu_ctls);
 	vmcs_write(SECONDARY_VM_EXEC_CONTROL, vmx->cpu2_ctls);
 	vmcs_write(VM_EXIT_CONTROLS, vmx_caps.exit);
 	vmcs_write(VM_ENTRY_CONTROLS, vmx->entry_ctls);
-	if (bounded)
-		vmcs_write(VMX_PREEMPTION_TIMER_VALUE, preemption_timer_value());
 	if (vmx->vpid)
 		vmcs_write(VIRTUAL_PROCESSOR_ID, vmx->vpid);
 	if (vmx_caps.tsc_scaling)
@@ -92,7 +73,10 @@ static void write_host_constants(void)
 	vmcs_write(HOST_SS_SELECTOR, __KERNEL_DS);
 	vmcs_write(HOST_DS_SELECTOR, 0);
 	vmcs_write(HOST_ES_SELECTOR, 0);
-	/* Selectors of userspace's are not allowed here; what the thread had is reloaded at the put. */
+	/*
+	 * Selectors of userspace's are not allowed here; what the thread had is reloaded at the
+	 * put.
+	 */
 	vmcs_write(HOST_FS_SELECTOR, 0);
 	vmcs_write(HOST_GS_SELECTOR, 0);
 	vmcs_write(HOST_FS_BASE, 0);
@@ -220,8 +204,8 @@ void vmx_vcpu_free(struct vitrine_vcpu *vcpu)
 
 int vmx_vmcs_init(void)
 {
-	vcpu_cache = kmem_cache_create("vitrine_vcpu", sizeof(struct vmx_vcpu), __alignof__(struct vmx_vcpu),
-				       SLAB_ACCOUNT, NULL);
+	vcpu_cache = kmem_cache_create("vitrine_vcpu", sizeof(struct vmx_vcpu),
+				       __alignof__(struct vmx_vcpu), SLAB_ACCOUNT, NULL);
 	return vcpu_cache ? 0 : -ENOMEM;
 }
 

@@ -104,6 +104,7 @@ const struct vitrine_backend vmx_backend = {
 	.cache_reg = vmx_cache_reg,
 	.get_segment = vmx_get_segment,
 	.set_segment = vmx_set_segment,
+	.get_code_mode = vmx_get_code_mode,
 	.get_cpl = vmx_get_cpl,
 	.get_gdt = vmx_get_gdt,
 	.set_gdt = vmx_set_gdt,

@@ -15,7 +15,10 @@
 
 #define VMX_NR_AUTOLOAD_MSRS	16
 
-/* struct vmx_autoload - MSRs that the processor itself switches: perf's, which count across the border */
+/*
+ * struct vmx_autoload - MSRs that the processor itself switches: perf's, which count across the
+ * border
+ */
 struct vmx_autoload {
 	unsigned int nr;
 	struct vmx_msr_entry guest[VMX_NR_AUTOLOAD_MSRS] __aligned(16);
@@ -60,6 +63,9 @@ struct vmx_vcpu {
 	struct vmx_autoload autoload;	/* [v] */
 	struct vmx_host_state host;	/* [c] */
 	bool shared_stale;		/* [c] a SYSCALL MSR changed since the guest was loaded */
+	bool timer_on;			/* [v] the preemption timer, in the VMCS */
+	u32 timer_value;		/* [v] likewise */
+	u64 timer_for_deadline;		/* [v] the deadline that both are for, or 0 */
 	bool dumped;			/* [v] the VMCS was put into the log once */
 };
 
@@ -89,7 +95,10 @@ static inline void vmx_entry_ctls_set(struct vmx_vcpu *vmx, u32 bits, bool on)
 	vmcs_write(VM_ENTRY_CONTROLS, ctls);
 }
 
-/* vitrine_rip_read() and vitrine_rflags_read() for the paths of each exit: no call where the cache is empty. */
+/*
+ * vitrine_rip_read() and vitrine_rflags_read() for the paths of each exit: no call where the cache
+ * is empty.
+ */
 static inline u64 vmx_rip_read(struct vitrine_vcpu *vcpu)
 {
 	if (vcpu->regs_avail & BIT(VITRINE_REG_RIP))
@@ -108,6 +117,11 @@ static inline u64 vmx_rflags_read(struct vitrine_vcpu *vcpu)
 bool vmx_cpu_is_on(void);
 extern bool vmx_rebooting;
 void vmx_vmcs_clear(struct vmx_vcpu *vmx);
+
+/* timer.c */
+void vmx_timer_setup(struct vmx_vcpu *vmx);
+/* Right before an entry while a deadline is set, and once after that. */
+void vmx_timer_update(struct vmx_vcpu *vmx);
 
 /* vmcs.c */
 struct vitrine_vcpu *vmx_vcpu_create(struct vitrine_vm *vm);
@@ -128,6 +142,7 @@ void vmx_host_exit(void);
 void vmx_cache_reg(struct vitrine_vcpu *vcpu, unsigned int reg);
 void vmx_get_segment(struct vitrine_vcpu *vcpu, unsigned int seg, struct kvm_segment *var);
 void vmx_set_segment(struct vitrine_vcpu *vcpu, unsigned int seg, const struct kvm_segment *var);
+enum vitrine_insn_mode vmx_get_code_mode(struct vitrine_vcpu *vcpu, u64 *base);
 int vmx_get_cpl(struct vitrine_vcpu *vcpu);
 void vmx_get_gdt(struct vitrine_vcpu *vcpu, struct kvm_dtable *dt);
 void vmx_set_gdt(struct vitrine_vcpu *vcpu, const struct kvm_dtable *dt);
@@ -166,7 +181,10 @@ int vmx_handle_exit(struct vitrine_vcpu *vcpu);
 int vmx_exit_cr_access(struct vitrine_vcpu *vcpu);
 int vmx_exit_dr_access(struct vitrine_vcpu *vcpu);
 
-/* dump.c: one dump a vCPU; the first failed check of "Checks on Guest State" by its SDM name, or NULL */
+/*
+ * dump.c: one dump a vCPU; the first failed check of "Checks on Guest State" by its SDM name, or
+ * NULL
+ */
 void vmx_dump_vmcs(struct vmx_vcpu *vmx);
 const char *vmx_invalid_guest_state(struct vmx_vcpu *vmx);
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What operations cost on the device that VITRINE_DEV names, in TSC ticks: medians of several runs, with the spread.
- * In the lab a tick is an instruction of the emulated CPU, so the figures count the software path and nothing of
- * what an exit costs in hardware. The same program runs on KVM's device.
+ * What operations cost on the device that VITRINE_DEV names, in TSC ticks: medians of several runs,
+ * with the spread. In the lab a tick is an instruction of the emulated CPU, so the figures count
+ * the software path and nothing of what an exit costs in hardware. The same program runs on KVM's
+ * device.
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -251,14 +252,16 @@ static int compare(const void *a, const void *b)
 int main(int argc, char **argv)
 {
 	const struct code cpuid = { GUEST_BLOB(guest_cpuid) };
-	const struct code vmcall = { GUEST_BLOB(guest_vmcall) }, rdmsr = { GUEST_BLOB(guest_rdmsr) };
-	const struct code wrmsr = { GUEST_BLOB(guest_wrmsr) }, deadline = { GUEST_BLOB(guest_deadline) };
+	const struct code vmcall = { GUEST_BLOB(guest_vmcall) },
+			  rdmsr = { GUEST_BLOB(guest_rdmsr) };
+	const struct code wrmsr = { GUEST_BLOB(guest_wrmsr) },
+			  deadline = { GUEST_BLOB(guest_deadline) };
 	const struct code cr4 = { GUEST_BLOB(guest_cr4) };
 	const struct code out = { GUEST_BLOB(guest_out) }, in = { GUEST_BLOB(guest_in) };
 	const struct code mmio_write = { GUEST_BLOB(guest_mmio_write) };
 	const struct code mmio_read = { GUEST_BLOB(guest_mmio_read) };
-	static const enum host_op ops[] = { GETPPID, CHECK_EXTENSION, GET_REGS, SET_REGS, GET_SREGS, SET_SREGS,
-					    IMMEDIATE };
+	static const enum host_op ops[] = { GETPPID,   CHECK_EXTENSION, GET_REGS, SET_REGS,
+					    GET_SREGS, SET_SREGS,	IMMEDIATE };
 	static const size_t pages[] = { 4096, 2 << 20 };
 	static const int whats[] = { 0, 1, 2 };
 	const struct row rows[] = {

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * CPUs that go and come, and a machine that sleeps, while guests run: the guests go on, and root
+ * operation is entered and left with the CPU.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "lib/host.h"
+#include "lib/vm.h"
+
+#define RUNNERS	3
+#define ROUNDS	3
+
+/* Counts in memory and in a port, so that both ways of running are seen to go on. */
+GUEST_CODE(guest_count, "mov $0x10000, %ebx\n1:\nmov $20000, %ecx\n2:\ndec %ecx\njnz 2b\n"
+	   "incq (%rbx)\nmov (%rbx), %rax\noutb %al, $0x42\njmp 1b\n");
+
+struct runner {
+	pthread_t thread;
+	struct test_vm *vm;
+	struct test_vcpu *vcpu;
+	atomic_bool stop;
+	atomic_ulong exits;
+	int error;
+};
+
+static void *run(void *arg)
+{
+	struct runner *r = arg;
+
+	r->vm = test_vm_create_irqchip();
+	r->vcpu = test_vcpu_create(r->vm, 0);
+	test_vcpu_long_mode(r->vcpu, GUEST_BLOB(guest_count));
+	while (!r->stop) {
+		if (ioctl(r->vcpu->fd, KVM_RUN, 0)) {
+			r->error = errno;
+			break;
+		}
+		if (r->vcpu->run->exit_reason != KVM_EXIT_IO) {
+			r->error = 1000 + r->vcpu->run->exit_reason;
+			break;
+		}
+		r->exits++;
+	}
+	return NULL;
+}
+
+FIXTURE(hotplug) {
+	struct runner runner[RUNNERS];
+};
+
+FIXTURE_SETUP(hotplug)
+{
+	int i;
+
+	if (access("/sys/devices/system/cpu/cpu1/online", W_OK))
+		SKIP(return, "one CPU only, or none that can go offline");
+	for (i = 0; i < RUNNERS; i++) {
+		self->runner[i] = (struct runner){};
+		ASSERT_EQ(0, pthread_create(&self->runner[i].thread, NULL, run, &self->runner[i]));
+	}
+}
+
+FIXTURE_TEARDOWN(hotplug)
+{
+	int i;
+
+	for (i = 0; i < RUNNERS; i++) {
+		self->runner[i].stop = true;
+		pthread_join(self->runner[i].thread, NULL);
+		EXPECT_EQ(0, self->runner[i].error);
+		if (self->runner[i].vcpu)
+			test_vcpu_free(self->runner[i].vcpu);
+		if (self->runner[i].vm)
+			test_vm_free(self->runner[i].vm);
+	}
+}
+
+/* Every guest makes progress from here on. */
+static void all_go_on(struct __test_metadata *_metadata, FIXTURE_DATA(hotplug) *self)
+{
+	unsigned long before[RUNNERS];
+	int i, waited;
+
+	for (i = 0; i < RUNNERS; i++)
+		before[i] = self->runner[i].exits;
+	for (i = 0; i < RUNNERS; i++) {
+		for (waited = 0; self->runner[i].exits <= before[i] + 2 && waited < 2000; waited++)
+			usleep(1000);
+		EXPECT_GT(self->runner[i].exits, before[i] + 2);
+	}
+}
+
+TEST_F(hotplug, cpu_goes_and_comes)
+{
+	int round;
+
+	for (round = 0; round < ROUNDS; round++) {
+		all_go_on(_metadata, self);
+		ASSERT_EQ(0, host_cpu_set_online(1, 0));
+		all_go_on(_metadata, self);
+		ASSERT_EQ(0, host_cpu_set_online(1, 1));
+	}
+	all_go_on(_metadata, self);
+}
+
+/*
+ * A thread that may run nowhere else keeps its guest when its CPU goes: the scheduler moves both.
+ */
+TEST_F(hotplug, cpu_goes_under_a_bound_guest)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(1, &one);
+	ASSERT_EQ(0, pthread_setaffinity_np(self->runner[0].thread, sizeof(one), &one));
+	all_go_on(_metadata, self);
+	ASSERT_EQ(0, host_cpu_set_online(1, 0));
+	all_go_on(_metadata, self);
+	ASSERT_EQ(0, host_cpu_set_online(1, 1));
+	all_go_on(_metadata, self);
+}
+
+/*
+ * A CPU that comes while VMs live enters root operation by itself: a guest can be put there at
+ * once.
+ */
+TEST_F(hotplug, guest_moves_to_a_new_cpu)
+{
+	cpu_set_t one;
+	int i;
+
+	ASSERT_EQ(0, host_cpu_set_online(1, 0));
+	ASSERT_EQ(0, host_cpu_set_online(1, 1));
+	CPU_ZERO(&one);
+	CPU_SET(1, &one);
+	for (i = 0; i < RUNNERS; i++)
+		ASSERT_EQ(0, pthread_setaffinity_np(self->runner[i].thread, sizeof(one), &one));
+	all_go_on(_metadata, self);
+}
+
+TEST_F(hotplug, machine_sleeps_and_wakes)
+{
+	all_go_on(_metadata, self);
+	ASSERT_EQ(0, host_write("/sys/power/state", "mem"));
+	all_go_on(_metadata, self);
+}
+
+TEST_HARNESS_MAIN

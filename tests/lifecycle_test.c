@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Life and death of VMs and of the module: who keeps whom, and that nothing is left behind.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest_harness.h"
+#include "lib/host.h"
+#include "lib/vm.h"
+#include <vitrine.h>
+
+#define ROUNDS		300
+#define LEAK_KIB	2048	/* what a count of per-CPU caches may come to; a leaked page a round is 1,200 */
+
+/* Runs for ever without an exit but for interrupts. */
+GUEST_CODE(guest_spin, "1: jmp 1b\n");
+/* The same with interrupts off: only the bound on a stay brings it out in the lab. */
+GUEST_CODE(guest_spin_cli, "cli\n1: jmp 1b\n");
+GUEST_CODE(guest_out, "1: outb %al, $0x42\njmp 1b\n");
+GUEST_CODE(guest_hlt, "hlt\n");
+
+static unsigned int live_vms(void)
+{
+	struct vitrine_caps caps;
+	int fd = test_dev_open();
+
+	if (ioctl(fd, VITRINE_GET_CAPS, &caps))
+		test_die("VITRINE_GET_CAPS");
+	close(fd);
+	return caps.vms;
+}
+
+static unsigned int vmx_owner(void)
+{
+	struct vitrine_caps caps;
+	int fd = test_dev_open();
+
+	if (ioctl(fd, VITRINE_GET_CAPS, &caps))
+		test_die("VITRINE_GET_CAPS");
+	close(fd);
+	return caps.owner;
+}
+
+TEST(vmx_is_held_from_the_first_vm_to_the_last)
+{
+	struct test_vm *first, *second;
+
+	EXPECT_EQ(VITRINE_VMX_FREE, vmx_owner());
+	first = test_vm_create();
+	EXPECT_EQ(VITRINE_VMX_OURS, vmx_owner());
+	second = test_vm_create();
+	EXPECT_EQ(2, live_vms());
+	test_vm_free(first);
+	EXPECT_EQ(VITRINE_VMX_OURS, vmx_owner());
+	test_vm_free(second);
+	EXPECT_EQ(VITRINE_VMX_FREE, vmx_owner());
+	EXPECT_EQ(0, live_vms());
+}
+
+TEST(module_stays_while_any_descriptor_lives)
+{
+	struct test_vm *vm = test_vm_create();
+	struct test_vcpu *vcpu = test_vcpu_create(vm, 0);
+	int vcpu_fd = dup(vcpu->fd);
+
+	EXPECT_EQ(-EWOULDBLOCK, host_module_unload());
+	test_vcpu_free(vcpu);
+	test_vm_free(vm);
+	/* The vCPU's descriptor alone keeps the VM, and the VM the module. */
+	EXPECT_EQ(1, live_vms());
+	EXPECT_EQ(-EWOULDBLOCK, host_module_unload());
+	close(vcpu_fd);
+	EXPECT_EQ(0, live_vms());
+	EXPECT_EQ(0, host_module_users());
+}
+
+TEST(vm_ends_while_its_run_area_is_mapped)
+{
+	struct test_vm *vm = test_vm_create();
+	int fd = ioctl(vm->fd, KVM_CREATE_VCPU, 0);
+	struct kvm_run *run = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	ASSERT_NE(MAP_FAILED, (void *)run);
+	close(fd);
+	test_vm_free(vm);
+	/* The mapping holds the file, and the file the VM. */
+	run->immediate_exit = 1;
+	EXPECT_EQ(1, live_vms());
+	munmap(run, 4096);
+	EXPECT_EQ(0, live_vms());
+}
+
+/* A VMM that sits inside KVM_RUN; the parent learns when it is about to. */
+static pid_t start_runner(const char *code, size_t bytes, int *pipe_fd)
+{
+	int fds[2];
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC))
+		test_die("pipe2");
+	pid = fork();
+	if (!pid) {
+		struct test_vm *vm = test_vm_create_irqchip();
+		struct test_vcpu *vcpu = test_vcpu_create(vm, 0);
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		test_vcpu_long_mode(vcpu, code, bytes);
+		if (write(fds[1], "r", 1) != 1)
+			_exit(1);
+		for (;;)
+			ioctl(vcpu->fd, KVM_RUN, 0);
+	}
+	close(fds[1]);
+	*pipe_fd = fds[0];
+	return pid;
+}
+
+static void kill_runner(struct __test_metadata *_metadata, const char *code, size_t bytes,
+			uint64_t delay_us)
+{
+	int fd, status;
+	char ready;
+	pid_t pid = start_runner(code, bytes, &fd);
+
+	ASSERT_EQ(1, read(fd, &ready, 1));
+	close(fd);
+	usleep(delay_us);
+	ASSERT_EQ(0, kill(pid, SIGKILL));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+}
+
+/*
+ * At instants spread over the first milliseconds: in creation, in the guest, in an exit, in a
+ * sleep.
+ */
+TEST(sigkill_inside_run)
+{
+	static const struct {
+		const char *name;
+		const char *start, *end;
+	} guests[] = {
+		{ "spin", guest_spin, guest_spin_end },
+		{ "spin with interrupts off", guest_spin_cli, guest_spin_cli_end },
+		{ "exits to userspace", guest_out, guest_out_end },
+		{ "halted", guest_hlt, guest_hlt_end },
+	};
+	uint64_t seed = host_seed();
+	unsigned int i, round, rounds = getenv("LONG") ? 100 : 8;
+
+	for (i = 0; i < ARRAY_SIZE(guests); i++) {
+		for (round = 0; round < rounds; round++) {
+
+			kill_runner(_metadata, guests[i].start, guests[i].end - guests[i].start,
+				    host_random(&seed) % 4000);
+		}
+	}
+	EXPECT_EQ(0, live_vms());
+	EXPECT_EQ(0, host_module_users());
+}
+
+TEST(descriptor_sent_to_another_process_is_refused_there)
+{
+	struct test_vm *vm = test_vm_create();
+	struct test_vcpu *vcpu = test_vcpu_create(vm, 0);
+	int status;
+	pid_t pid = fork();
+
+	if (!pid) {
+		struct kvm_regs regs;
+
+		if (ioctl(vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_HLT) != -1 || errno != EIO)
+			_exit(1);
+		if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) != -1 || errno != EIO)
+			_exit(2);
+		if (ioctl(vcpu->fd, KVM_RUN, 0) != -1 || errno != EIO)
+			_exit(3);
+		_exit(0);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	test_vcpu_free(vcpu);
+	test_vm_free(vm);
+}
+
+TEST(nothing_is_left_of_many_vms)
+{
+	long before, after;
+	int i;
+
+	for (i = 0; i < ROUNDS + 20; i++) {
+		struct test_vm *vm = test_vm_create_irqchip();
+		struct test_vcpu *vcpu = test_vcpu_create(vm, 0);
+
+		test_vcpu_long_mode(vcpu, GUEST_BLOB(guest_out));
+		EXPECT_EQ(KVM_EXIT_IO, test_vcpu_run(vcpu));
+		test_vcpu_free(vcpu);
+		test_vm_free(vm);
+		/* The first rounds fill caches. */
+		if (i == 20)
+			before = host_meminfo_kib("MemAvailable");
+	}
+	after = host_meminfo_kib("MemAvailable");
+	printf("# MemAvailable %ld KiB before, %ld KiB after %d rounds\n", before, after, ROUNDS);
+	EXPECT_LT(before - after, LEAK_KIB);
+	EXPECT_EQ(0, live_vms());
+}
+
+TEST_HARNESS_MAIN
