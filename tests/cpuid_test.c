@@ -45,8 +45,9 @@ FIXTURE_TEARDOWN(cpuid)
 
 static struct kvm_cpuid2 *alloc_table(unsigned int nent)
 {
-	struct kvm_cpuid2 *table = calloc(1, sizeof(*table) + (nent + 1) * sizeof(table->entries[0]));
+	struct kvm_cpuid2 *table;
 
+	table = calloc(1, sizeof(*table) + (nent + 1) * sizeof(table->entries[0]));
 	if (!table)
 		test_die("out of memory");
 	table->nent = nent;
@@ -180,7 +181,7 @@ TEST_F(cpuid, set_and_get)
 		EXPECT_EQ(self->table->entries[i].function, back->entries[i].function);
 		EXPECT_EQ(self->table->entries[i].index, back->entries[i].index);
 		EXPECT_EQ(self->table->entries[i].flags, back->entries[i].flags);
-		if (self->table->entries[i].function != 0xd && self->table->entries[i].function != 1)
+		if (back->entries[i].function != 0xd && back->entries[i].function != 1)
 			EXPECT_EQ(self->table->entries[i].ebx, back->entries[i].ebx);
 	}
 	free(back);
@@ -277,14 +278,16 @@ TEST_F(cpuid, guest_reads_gaps)
 
 	entries[0] = (struct kvm_cpuid_entry2) { .function = 0, .eax = 0xb, .ebx = 0x756e6547,
 						 .ecx = 0x6c65746e, .edx = 0x49656e69 };
-	entries[1] = (struct kvm_cpuid_entry2) { .function = 4, .index = 1, .eax = 0x41, .flags = 1 };
+	entries[1] = (struct kvm_cpuid_entry2) { .function = 4, .index = 1, .eax = 0x41,
+						 .flags = 1 };
 	entries[2] = (struct kvm_cpuid_entry2) { .function = 0xb, .index = 0, .eax = 0xb0, .edx = 5,
 						 .flags = 1 };
 	entries[3] = (struct kvm_cpuid_entry2) { .function = 0xb, .index = 1, .eax = 0xb1, .edx = 7,
 						 .flags = 1 };
 	entries[4] = (struct kvm_cpuid_entry2) { .function = 0x80000000, .eax = 0x80000001 };
 	/* Entries of one leaf need not stand together. */
-	entries[5] = (struct kvm_cpuid_entry2) { .function = 4, .index = 0, .eax = 0x40, .flags = 1 };
+	entries[5] = (struct kvm_cpuid_entry2) { .function = 4, .index = 0, .eax = 0x40,
+						 .flags = 1 };
 	entries[6] = (struct kvm_cpuid_entry2) { .function = 2, .eax = 0x22 };
 	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_CPUID2, table));
 	test_vcpu_long_mode(self->vcpu, GUEST_BLOB(guest_cpuid));

@@ -344,7 +344,7 @@ TEST_F(debugregs, vmm_single_step)
 		do {
 			ASSERT_EQ(KVM_EXIT_DEBUG, test_vcpu_run(self->vcpu));
 			EXPECT_EQ(DB, self->vcpu->run->debug.arch.exception);
-			/* A page fault of the second level may come between entry and instruction. */
+			/* A second-level fault may come between entry and instruction. */
 		} while (self->vcpu->run->debug.arch.pc == before);
 		EXPECT_EQ(TEST_CODE_GPA + ends[i], self->vcpu->run->debug.arch.pc);
 		EXPECT_EQ(DR6_BS, self->vcpu->run->debug.arch.dr6 & DR6_BS);
@@ -400,7 +400,8 @@ TEST_F(debugregs, vmm_injects)
 	start_after_int3(self->vcpu);
 	ASSERT_EQ(0, guest_debug(self->vcpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_DB, 0, 0));
 	/* One at a time. */
-	EXPECT_EQ(-EBUSY, guest_debug(self->vcpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_BP, 0, 0));
+	EXPECT_EQ(-EBUSY, guest_debug(self->vcpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_INJECT_BP,
+				      0, 0));
 	test_vcpu_run_to_exception(self->vcpu, &exception);
 	EXPECT_EQ(DB, exception.vector);
 	EXPECT_EQ(TEST_CODE_GPA + 2, exception.rip);

@@ -114,7 +114,8 @@ TEST_F(msr, listed_ones_round_trip)
 			TH_LOG("MSR %#x cannot be read", list.index[i]);
 		}
 		EXPECT_EQ(1, test_vcpu_set_msr(self->vcpu, list.index[i], value)) {
-			TH_LOG("MSR %#x does not take %#llx", list.index[i], (unsigned long long)value);
+			TH_LOG("MSR %#x does not take %#llx", list.index[i],
+			       (unsigned long long)value);
 		}
 	}
 }
@@ -149,7 +150,8 @@ TEST_F(msr, ioctl_stops_at_the_first_bad_one)
 	msrs.entry[1] = (struct kvm_msr_entry) { .index = MSR_NOWHERE, .data = 1 };
 	msrs.entry[2] = (struct kvm_msr_entry) { .index = MSR_CSTAR, .data = 0x2000 };
 	EXPECT_EQ(1, ioctl(self->vcpu->fd, KVM_SET_MSRS, &msrs));
-	msrs.entry[0].data = msrs.entry[2].data = 7;
+	msrs.entry[0].data = 7;
+	msrs.entry[2].data = 7;
 	EXPECT_EQ(1, ioctl(self->vcpu->fd, KVM_GET_MSRS, &msrs));
 	EXPECT_EQ(0x1000, msrs.entry[0].data);
 	EXPECT_EQ(7, msrs.entry[2].data);
@@ -204,7 +206,8 @@ static bool guest_access(struct test_vcpu *vcpu, bool write, uint32_t msr, uint6
 	}
 	frame = test_vm_hva(vcpu->vm, regs.rsp);
 	if (vcpu->run->io.port != TEST_PORT_EXCEPTION || frame->vector != GP || frame->error_code)
-		test_die("port %#x, vector %llu", vcpu->run->io.port, (unsigned long long)frame->vector);
+		test_die("port %#x, vector %llu", vcpu->run->io.port,
+			 (unsigned long long)frame->vector);
 	return false;
 }
 
@@ -278,8 +281,8 @@ TEST_F(msr, syscall_and_segment_bases)
 TEST_F(msr, non_canonical_faults)
 {
 	static const uint32_t addresses[] = {
-		MSR_LSTAR, MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE, MSR_SYSENTER_ESP,
-		MSR_SYSENTER_EIP,
+		MSR_LSTAR, MSR_CSTAR, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+		MSR_SYSENTER_ESP, MSR_SYSENTER_EIP,
 	};
 
 	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {

@@ -193,7 +193,7 @@ TEST_F(regs, sregs_refusals)
 	REFUSED(bad.apic_base |= 1ull << 60);
 	REFUSED(bad.apic_base |= 1);
 	if (!test_on_kvm()) {
-		/* KVM has VMX for guests; the rest the one of 6.1 takes and fails at entry, or drops. */
+		/* KVM has VMX for guests; the rest it takes and drops, or fails at entry. */
 		REFUSED(bad.cr4 |= CR4_VMXE);
 		REFUSED(bad.cr0 |= 1ull << 40);
 		REFUSED(bad.cr0 |= CR0_NW);
@@ -362,8 +362,8 @@ TEST_F(regs, guest_enters_and_leaves_long_mode)
 }
 
 /*
- * PAE paging: the guest turns it on with a table whose first gigabyte is mapped to itself, then moves
- * the second gigabyte's pointer in memory (no effect yet) and reloads CR3 (now it counts).
+ * PAE paging: the guest turns it on with a table whose first gigabyte is mapped to itself, then
+ * moves the second gigabyte's pointer in memory (no effect yet) and reloads CR3 (now it counts).
  */
 GUEST_CODE32(guest_pae,
 	     "mov %cr4, %eax\n"

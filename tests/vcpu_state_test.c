@@ -82,7 +82,8 @@ TEST_F(state, events_refusals)
 
 TEST_F(state, injects_exception)
 {
-	struct kvm_vcpu_events events = { .exception = { .injected = 1, .nr = GP, .has_error_code = 1,
+	struct kvm_vcpu_events events = { .exception = { .injected = 1, .nr = GP,
+							 .has_error_code = 1,
 							 .error_code = 0x58 } };
 	struct test_exception exception;
 

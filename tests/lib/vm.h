@@ -133,7 +133,7 @@ void test_vcpu_regs(struct test_vcpu *vcpu, struct kvm_regs *regs);
 void test_vcpu_set_regs(struct test_vcpu *vcpu, const struct kvm_regs *regs);
 void test_vcpu_sregs(struct test_vcpu *vcpu, struct kvm_sregs *sregs);
 void test_vcpu_set_sregs(struct test_vcpu *vcpu, const struct kvm_sregs *sregs);
-/* KVM_GET_MSRS and KVM_SET_MSRS of one MSR; the ioctl's answer: 1 done, 0 refused, -1 with errno. */
+/* KVM_GET_MSRS and KVM_SET_MSRS of one MSR: 1 if done, 0 if refused, or -1 with errno. */
 int test_vcpu_get_msr(struct test_vcpu *vcpu, uint32_t msr, uint64_t *value);
 int test_vcpu_set_msr(struct test_vcpu *vcpu, uint32_t msr, uint64_t value);
 
