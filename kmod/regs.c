@@ -148,30 +148,59 @@ int vitrine_regs_sync_in(struct vitrine_vcpu *vcpu)
 
 /*
  * Both rows do without loading the vCPU: writes go to the cache and reach hardware with the next
- * entry, reads load it only where the cache lacks something.
+ * entry, reads load it only where the cache lacks something. The read goes word by word from the
+ * cache to userspace, as debuggers and fuzzers do it after each exit.
  */
-#define REGS_WORDS	(sizeof(struct kvm_regs) / sizeof(u64))
+static int put_regs(const struct vitrine_vcpu *vcpu, struct kvm_regs __user *user)
+{
+	const u64 *from = vcpu->regs;
+
+	if (!user_write_access_begin(user, sizeof(*user)))
+		return -EFAULT;
+	unsafe_put_user(from[VITRINE_REG_RAX], &user->rax, fault);
+	unsafe_put_user(from[VITRINE_REG_RBX], &user->rbx, fault);
+	unsafe_put_user(from[VITRINE_REG_RCX], &user->rcx, fault);
+	unsafe_put_user(from[VITRINE_REG_RDX], &user->rdx, fault);
+	unsafe_put_user(from[VITRINE_REG_RSI], &user->rsi, fault);
+	unsafe_put_user(from[VITRINE_REG_RDI], &user->rdi, fault);
+	unsafe_put_user(from[VITRINE_REG_RSP], &user->rsp, fault);
+	unsafe_put_user(from[VITRINE_REG_RBP], &user->rbp, fault);
+	unsafe_put_user(from[VITRINE_REG_R8], &user->r8, fault);
+	unsafe_put_user(from[VITRINE_REG_R9], &user->r9, fault);
+	unsafe_put_user(from[VITRINE_REG_R10], &user->r10, fault);
+	unsafe_put_user(from[VITRINE_REG_R11], &user->r11, fault);
+	unsafe_put_user(from[VITRINE_REG_R12], &user->r12, fault);
+	unsafe_put_user(from[VITRINE_REG_R13], &user->r13, fault);
+	unsafe_put_user(from[VITRINE_REG_R14], &user->r14, fault);
+	unsafe_put_user(from[VITRINE_REG_R15], &user->r15, fault);
+	unsafe_put_user(from[VITRINE_REG_RIP], &user->rip, fault);
+	unsafe_put_user(from[VITRINE_REG_RFLAGS], &user->rflags, fault);
+	user_write_access_end();
+	return 0;
+fault:
+	user_write_access_end();
+	return -EFAULT;
+}
 
 static long regs_ioctl_get(void *obj, struct vitrine_ioctl_arg *arg)
 {
 	struct vitrine_vcpu *vcpu = obj;
-	struct kvm_regs regs;
 
-	if (likely((vcpu->regs_avail & HARDWARE_REGS) == HARDWARE_REGS)) {
-		vitrine_regs_get(vcpu, &regs);
-	} else {
+	if (unlikely((vcpu->regs_avail & HARDWARE_REGS) != HARDWARE_REGS)) {
 		vitrine_vcpu_load(vcpu);
-		vitrine_regs_get(vcpu, &regs);
+		vitrine_reg_read(vcpu, VITRINE_REG_RSP);
+		vitrine_reg_read(vcpu, VITRINE_REG_RIP);
+		vitrine_reg_read(vcpu, VITRINE_REG_RFLAGS);
 		vitrine_vcpu_put(vcpu);
 	}
-	return vitrine_put_words(arg->user, &regs, REGS_WORDS);
+	return put_regs(vcpu, arg->user);
 }
 
 static long regs_ioctl_set(void *obj, struct vitrine_ioctl_arg *arg)
 {
 	struct kvm_regs regs;
 
-	if (vitrine_get_words(&regs, arg->user, REGS_WORDS))
+	if (vitrine_get_words(&regs, arg->user, sizeof(regs) / sizeof(u64)))
 		return -EFAULT;
 	vitrine_regs_set(obj, &regs);
 	return 0;

@@ -2,6 +2,9 @@
 /*
  * Segment and descriptor-table registers: KVM's form to the VMCS's and back.
  */
+#include <linux/build_bug.h>
+#include <linux/stddef.h>
+#include <linux/string.h>
 #include <linux/types.h>
 #include <asm/processor-flags.h>
 
@@ -9,8 +12,8 @@
 #include "vmx.h"
 
 #define AR_UNUSABLE	BIT(16)		/* "Guest Register State": access rights, segment unusable */
-#define AR_L		BIT(13)
-#define AR_D		BIT(14)
+#define AR_CS_L		BIT(13)
+#define AR_CS_D		BIT(14)
 #define AR_DPL_SHIFT	5
 
 struct segment_fields {
@@ -32,28 +35,42 @@ static const struct segment_fields segments[VITRINE_NR_SEGS] = {
 	[VITRINE_SEG_LDTR] = SEGMENT_FIELDS(LDTR),
 };
 
-void vmx_get_segment(struct vitrine_vcpu *vcpu, unsigned int seg, struct kvm_segment *var)
-{
-	const struct segment_fields *f = &segments[seg];
-	u32 ar = vmcs_read(f->ar);
+/*
+ * The eight attributes of struct kvm_segment, from @type on, are a byte each: all are made in one
+ * register and stored at once, as there are eight segments to a KVM_GET_SREGS.
+ */
+static_assert(offsetof(struct kvm_segment, avl) == offsetof(struct kvm_segment, type) + 7);
 
-	var->base = vmcs_read(f->base);
-	var->limit = vmcs_read(f->limit);
-	var->selector = vmcs_read(f->selector);
-	var->type = ar & 15;
-	var->s = (ar >> 4) & 1;
-	var->dpl = (ar >> AR_DPL_SHIFT) & 3;
-	var->unusable = !!(ar & AR_UNUSABLE);
+static u64 unpack_attributes(u64 ar)
+{
+	u64 bytes = (ar & 0xf) |		/* type */
+		    (ar & BIT(7)) << 1 |	/* present */
+		    (ar & (3 << 5)) << 11 |	/* dpl */
+		    (ar & BIT(14)) << 10 |	/* db */
+		    (ar & BIT(4)) << 28 |	/* s */
+		    (ar & BIT(13)) << 27 |	/* l */
+		    (ar & BIT(15)) << 33 |	/* g */
+		    (ar & BIT(12)) << 44;	/* avl */
+
 	/*
 	 * Userspace sees "not present" for what cannot be used, which survives a set of what was
 	 * got.
 	 */
-	var->present = !var->unusable && ((ar >> 7) & 1);
-	var->avl = (ar >> 12) & 1;
-	var->l = (ar >> 13) & 1;
-	var->db = (ar >> 14) & 1;
-	var->g = (ar >> 15) & 1;
+	return ar & AR_UNUSABLE ? bytes & ~BIT_ULL(8) : bytes;
+}
+
+void vmx_get_segment(struct vitrine_vcpu *vcpu, unsigned int seg, struct kvm_segment *var)
+{
+	const struct segment_fields *f = &segments[seg];
+	u64 ar = vmcs_read(f->ar);
+	u64 attributes = unpack_attributes(ar);
+
+	memcpy((u8 *)var + offsetof(struct kvm_segment, type), &attributes, sizeof(attributes));
+	var->unusable = !!(ar & AR_UNUSABLE);
 	var->padding = 0;
+	var->base = vmcs_read(f->base);
+	var->limit = vmcs_read(f->limit);
+	var->selector = vmcs_read(f->selector);
 }
 
 void vmx_set_segment(struct vitrine_vcpu *vcpu, unsigned int seg, const struct kvm_segment *var)
@@ -87,10 +104,10 @@ enum vitrine_insn_mode vmx_get_code_mode(struct vitrine_vcpu *vcpu, u64 *base)
 	u32 ar = vmcs_read(GUEST_CS_AR_BYTES);
 
 	*base = 0;
-	if (ar & AR_L && vcpu->efer & EFER_LMA)
+	if (ar & AR_CS_L && vcpu->efer & EFER_LMA)
 		return VITRINE_INSN_64;
 	*base = vmcs_read(GUEST_CS_BASE);
-	return ar & AR_D ? VITRINE_INSN_32 : VITRINE_INSN_16;
+	return ar & AR_CS_D ? VITRINE_INSN_32 : VITRINE_INSN_16;
 }
 
 /*
