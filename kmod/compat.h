@@ -219,4 +219,14 @@ static inline void vitrine_hrtimer_setup(struct hrtimer *timer,
 #define vitrine_immediate_exit	immediate_exit
 #endif
 
+/*
+ * For buffers on a hot path that are filled before they are read: not zeroed by
+ * CONFIG_INIT_STACK_ALL_ZERO.
+ */
+#if __has_attribute(uninitialized)
+#define vitrine_uninitialized	__attribute__((uninitialized))
+#else
+#define vitrine_uninitialized
+#endif
+
 #endif /* VITRINE_COMPAT_H */

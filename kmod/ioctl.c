@@ -65,37 +65,6 @@ const struct vitrine_ioctl *vitrine_ioctl_find(const struct vitrine_ioctl_set *s
 	return row && row->cmd == cmd ? row : NULL;
 }
 
-static noinline long call_with_copies(const struct vitrine_ioctl *row, void *obj,
-				      struct vitrine_ioctl_arg *arg)
-{
-	unsigned int dir = _IOC_DIR(row->cmd), size = _IOC_SIZE(row->cmd);
-	u8 on_stack[ON_STACK_BYTES] __aligned(8);
-	void *data = on_stack;
-	long ret;
-
-	if (size > sizeof(on_stack)) {
-		data = kmalloc(size, GFP_KERNEL_ACCOUNT);
-		if (!data)
-			return -ENOMEM;
-	}
-	if (dir & _IOC_WRITE) {
-		ret = -EFAULT;
-		if (copy_from_user(data, arg->user, size))
-			goto out;
-	} else {
-		memset(data, 0, size);
-	}
-	arg->data = data;
-	ret = row->fn(obj, arg);
-	if (dir & _IOC_READ && ret >= 0 && copy_to_user(arg->user, data, size))
-		ret = -EFAULT;
-out:
-	if (data != on_stack)
-		kfree(data);
-	return ret;
-}
-
-/* Apart from the above, whose buffer makes for a costly frame. */
 /*
  * Apart, so that calls without an argument do not pay for the buffer, which some kernels zero on
  * entry.
