@@ -63,16 +63,17 @@ strip_module() {
 	rm -f "$2.full"
 }
 
-# stage_kvm STAGE MODULES RELEASE CACHE: KVM of that kernel, for modprobe
-stage_kvm() {
+# stage_modules STAGE MODULES RELEASE CACHE NAME...: of that kernel, for modprobe
+stage_modules() {
 	local stage=$1 modules=$2 release=$3 cache=$4 tree name from
 
+	shift 4
 	tree=$stage/lib/modules/$release
 	mkdir -p "$cache" "$tree/kernel"
-	for name in irqbypass kvm kvm-intel; do
+	for name; do
 		from=$(find "$modules" -name "$name.ko" -o -name "$name.ko.xz" | head -n 1)
 		[ -n "$from" ] || {
-			echo "lab: --with-kvm: no $name.ko under $modules" >&2
+			echo "lab: no $name.ko under $modules" >&2
 			return 1
 		}
 		if [ ! "$cache/$name.ko" -nt "$from" ]; then
@@ -80,10 +81,10 @@ stage_kvm() {
 			mv "$cache/$name.ko.$$" "$cache/$name.ko"
 		fi
 		cp "$cache/$name.ko" "$tree/kernel/"
+		case $name in
+		kvm) echo 'kernel/kvm.ko: kernel/irqbypass.ko' ;;
+		kvm-intel) echo 'kernel/kvm-intel.ko: kernel/kvm.ko kernel/irqbypass.ko' ;;
+		*) echo "kernel/$name.ko:" ;;
+		esac >>"$tree/modules.dep"
 	done
-	cat >"$tree/modules.dep" <<-DEP
-		kernel/irqbypass.ko:
-		kernel/kvm.ko: kernel/irqbypass.ko
-		kernel/kvm-intel.ko: kernel/kvm.ko kernel/irqbypass.ko
-	DEP
 }
