@@ -15,7 +15,7 @@
 #include "backend.h"
 #include "bus.h"
 #include "exit.h"
-#include "guest.h"
+#include "fetch.h"
 #include "regs.h"
 #include "vm.h"
 
@@ -33,39 +33,14 @@ int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigne
 	return EXIT_USER;
 }
 
-int vitrine_exit_fetch_insn(struct vitrine_vcpu *vcpu, u8 *bytes, enum vitrine_insn_mode *mode)
-{
-	u32 access = VITRINE_ACCESS_FETCH | (vitrine_backend->get_cpl(vcpu) == 3 ? VITRINE_ACCESS_USER : 0);
-	struct vitrine_walk walk;
-	unsigned int len = 0;
-	u64 base, rip;
-
-	*mode = vitrine_backend->get_code_mode(vcpu, &base);
-	rip = vitrine_rip_read(vcpu) + base;
-	if (*mode != VITRINE_INSN_64)
-		rip = (u32)rip;
-	while (len < VITRINE_INSN_MAX_LEN) {
-		u64 gva = rip + len;
-		unsigned int part = min_t(unsigned int, VITRINE_INSN_MAX_LEN - len,
-					  PAGE_SIZE - offset_in_page(gva));
-
-		if (vitrine_guest_walk(vcpu, gva, access, &walk) || walk.fault ||
-		    vitrine_guest_read(vcpu->vm, walk.gpa, bytes + len, part))
-			return len ? len : -EFAULT;
-		len += part;
-	}
-	return len;
-}
-
 int vitrine_exit_emulation_failure(struct vitrine_vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
 	u8 bytes[VITRINE_INSN_MAX_LEN + 1] = {};
-	enum vitrine_insn_mode mode;
 	int idx, len;
 
 	idx = srcu_read_lock(&vcpu->vm->srcu);
-	len = vitrine_exit_fetch_insn(vcpu, bytes, &mode);
+	len = vitrine_fetch_bytes(vcpu, bytes);
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	memset(&run->emulation_failure, 0, sizeof(run->emulation_failure));
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;

@@ -9,8 +9,6 @@
 #include <linux/kvm_types.h>
 #include <linux/types.h>
 
-#include "insn.h"
-
 struct mem_fault;
 struct vitrine_vcpu;
 
@@ -52,10 +50,5 @@ int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigne
 				const u64 *data);
 /* The same for an instruction that cannot be emulated: carries the instruction bytes. */
 int vitrine_exit_emulation_failure(struct vitrine_vcpu *vcpu);
-/*
- * Bytes at RIP through the guest's page tables, at most 15, and the mode that they are to be read
- * in; fewer at the end of mapped memory, or -errno.
- */
-int vitrine_exit_fetch_insn(struct vitrine_vcpu *vcpu, u8 *bytes, enum vitrine_insn_mode *mode);
 
 #endif

@@ -11,10 +11,8 @@
 #include <linux/build_bug.h>
 #include <linux/entry-kvm.h>
 #include <linux/errno.h>
-#include <linux/hash.h>
 #include <linux/kernel.h>
 #include <linux/kvm.h>
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/smp.h>
 #include <linux/srcu.h>
@@ -26,6 +24,7 @@
 #include "backend.h"
 #include "bus.h"
 #include "exit.h"
+#include "fetch.h"
 #include "guest.h"
 #include "insn.h"
 #include "linear.h"
@@ -259,30 +258,6 @@ static void load_bases(struct vitrine_vcpu *vcpu)
 	}
 }
 
-/* Of the instructions that are found at the device most were found there before. */
-static int decode(struct vitrine_vcpu *vcpu, const u64 *bytes, unsigned int len)
-{
-	unsigned int place = hash_64(bytes[0], ilog2(VITRINE_NR_INSN_MEMOS));
-	struct vitrine_insn_memo *memo = &vcpu->insn_memo[place];
-	struct vitrine_insn_state *s = &vcpu->insn;
-	int ret;
-
-	if (likely(memo->bytes[0] == bytes[0] && memo->bytes[1] == bytes[1] &&
-		   memo->mode == s->mode && memo->insn.len)) {
-		s->insn = memo->insn;
-		return 0;
-	}
-	ret = vitrine_insn_decode((const u8 *)bytes, len, s->mode, &s->insn);
-	/* Zeroes behind a shorter buffer are no bytes of an instruction. */
-	if (!ret && len == VITRINE_INSN_MAX_LEN) {
-		memo->bytes[0] = bytes[0];
-		memo->bytes[1] = bytes[1];
-		memo->mode = s->mode;
-		memo->insn = s->insn;
-	}
-	return ret;
-}
-
 static int delivery_error(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 {
 	u64 facts[] = {
@@ -297,19 +272,12 @@ static int delivery_error(struct vitrine_vcpu *vcpu, const struct mem_fault *fau
 int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 {
 	struct vitrine_insn_state *s = &vcpu->insn;
-	u64 bytes[2] = {};
-	enum vitrine_insn_mode mode;
-	int len;
 
 	if (unlikely(fault->delivery))
 		return delivery_error(vcpu, fault);
 	if (unlikely(fault->exec))
 		return refuse(vcpu);
-	len = vitrine_exit_fetch_insn(vcpu, (u8 *)bytes, &mode);
-	if (unlikely(len < 0))
-		return refuse(vcpu);
-	s->mode = mode;
-	switch (decode(vcpu, bytes, len)) {
+	switch (vitrine_fetch_insn(vcpu, s)) {
 	case 0:
 		break;
 	case -EINVAL:

@@ -24,16 +24,25 @@ struct vitrine_vcpu;
 /* An access of the CPU's own to a descriptor table or TSS: EFLAGS.AC does not lift SMAP. */
 #define VITRINE_ACCESS_IMPLICIT	0x20000
 
+#define VITRINE_WALK_MAX_STEPS	5
+
 /**
  * struct vitrine_walk - the answer of a walk through the guest's page tables
  * @gpa: where @gva leads (page offset included)
  * @fault: the walk ended in a page fault; @error_code is what the guest must see, CR2 is @gva
+ * @nr_steps: how many paging-structure entries led there; 0 after a fault
+ * @steps: their addresses and what they were, accessed and dirty bits as found
  */
 struct vitrine_walk {
 	gva_t gva;
 	gpa_t gpa;
 	bool fault;
 	u32 error_code;
+	unsigned int nr_steps;
+	struct {
+		gpa_t gpa;
+		u64 entry;
+	} steps[VITRINE_WALK_MAX_STEPS];
 };
 
 /*

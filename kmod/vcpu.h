@@ -13,6 +13,7 @@
 #include <asm/fpu/types.h>
 
 #include "event.h"
+#include "fetch.h"
 #include "insn.h"
 #include "linear.h"
 #include "mmu.h"
@@ -97,14 +98,6 @@ struct vitrine_debug_regs {
 	bool active;		/* a breakpoint is enabled: DR0-3 are loaded before each entry */
 };
 
-/* A driver has few instructions that touch its device: what one of them means, by its bytes. */
-struct vitrine_insn_memo {
-	u64 bytes[2];		/* 15, and a zero */
-	u8 mode;		/* enum vitrine_insn_mode */
-	struct vitrine_insn insn;	/* with len 0: nothing yet */
-};
-
-#define VITRINE_NR_INSN_MEMOS	8	/* a power of two */
 #define VITRINE_RUN_PAGES	3	/* kvm_run, PIO data, coalesced ring */
 
 struct vitrine_vcpu {
@@ -163,7 +156,7 @@ struct vitrine_vcpu {
 	struct vitrine_exit exit;		/* [v] */
 	int (*complete_user_exit)(struct vitrine_vcpu *vcpu);	/* [v] runs first in the next RUN */
 	struct vitrine_insn_state insn;		/* [v] MMIO instruction on its way */
-	struct vitrine_insn_memo insn_memo[VITRINE_NR_INSN_MEMOS];	/* [v] what was decoded before */
+	struct vitrine_fetch_memo fetch_memos[VITRINE_NR_FETCH_MEMOS];	/* [v] */
 	struct {
 		struct vitrine_span span;	/* where the access under way leads */
 		unsigned int done_bytes;	/* of it, in pieces of at most 8 */

@@ -24,7 +24,6 @@
 #include "vcpu.h"
 #include "vm.h"
 
-#define MAX_LEVELS	5
 #define PHYS_MASK_64	GENMASK_ULL(51, 12)
 /*
  * PDE of 32-bit paging that maps 4 MiB: bits 39 to 32 of the address, and the bit that is always
@@ -54,12 +53,6 @@ struct paging {
 	bool nx, wp, smep, smap, pse;
 	u64 reserved;
 	gpa_t table;
-};
-
-/* One entry on the way. */
-struct step {
-	gpa_t gpa;
-	u64 entry;
 };
 
 static bool paging_get(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct paging *paging)
@@ -195,19 +188,19 @@ static int page_fault(const struct paging *paging, u32 access, u32 why, struct v
 }
 
 /* 0, or -EAGAIN if another CPU changed an entry meanwhile: then the walk proved nothing. */
-static int set_accessed(struct vitrine_vm *vm, const struct paging *paging, struct step *steps,
-			int leaf_level, bool write)
+static int set_accessed(struct vitrine_vm *vm, const struct paging *paging,
+			struct vitrine_walk *walk, bool write)
 {
-	int level;
+	unsigned int i;
 
-	for (level = paging->levels; level >= leaf_level; level--) {
-		struct step *step = &steps[level - 1];
-		u64 wanted = step->entry | _PAGE_ACCESSED |
-			     (write && level == leaf_level ? _PAGE_DIRTY : 0);
+	for (i = 0; i < walk->nr_steps; i++) {
+		bool is_leaf = i == walk->nr_steps - 1;
+		u64 old = walk->steps[i].entry;
+		u64 wanted = old | _PAGE_ACCESSED | (write && is_leaf ? _PAGE_DIRTY : 0);
 
 		/* An error is a read-only slot: tables in ROM stay as they are. */
-		if (wanted != step->entry && vitrine_guest_cmpxchg(vm, step->gpa, &step->entry,
-								   wanted, paging->entry_bytes) > 0)
+		if (wanted != old && vitrine_guest_cmpxchg(vm, walk->steps[i].gpa, &old, wanted,
+							   paging->entry_bytes) > 0)
 			return -EAGAIN;
 	}
 	return 0;
@@ -216,19 +209,18 @@ static int set_accessed(struct vitrine_vm *vm, const struct paging *paging, stru
 static int walk_once(struct vitrine_vcpu *vcpu, const struct paging *paging, u32 access,
 		     struct vitrine_walk *walk)
 {
-	u64 all_set = ~0ULL, any_set = 0;
+	u64 all_set = ~0ULL, any_set = 0, entry;
 	gpa_t table = paging->table & PHYS_MASK_64;
-	struct step steps[MAX_LEVELS];
+	unsigned int nr = 0;
 	bool is_large;
 	int level, ret;
 
 	for (level = paging->levels; ; level--) {
 		unsigned int shift = PAGE_SHIFT + paging->index_bits * (level - 1);
-		struct step *step = &steps[level - 1];
+		gpa_t gpa = table + ((walk->gva >> shift) & (BIT(paging->index_bits) - 1)) *
+				    paging->entry_bytes;
 
-		step->gpa = table + ((walk->gva >> shift) & (BIT(paging->index_bits) - 1)) *
-					    paging->entry_bytes;
-		ret = entry_read(vcpu->vm, step->gpa, paging->entry_bytes, &step->entry);
+		ret = entry_read(vcpu->vm, gpa, paging->entry_bytes, &entry);
 		/*
 		 * A real machine reads ones or zeroes there; KVM has it not present, and so do we.
 		 */
@@ -236,27 +228,30 @@ static int walk_once(struct vitrine_vcpu *vcpu, const struct paging *paging, u32
 			return page_fault(paging, access, 0, walk);
 		if (ret)
 			return ret;
-		if (!(step->entry & _PAGE_PRESENT))
+		if (!(entry & _PAGE_PRESENT))
 			return page_fault(paging, access, 0, walk);
-		is_large = level > 1 && entry_large(vcpu, paging, level, step->entry);
-		if (step->entry & entry_reserved(vcpu, paging, level, is_large))
+		is_large = level > 1 && entry_large(vcpu, paging, level, entry);
+		if (entry & entry_reserved(vcpu, paging, level, is_large))
 			return page_fault(paging, access, X86_PF_PROT | X86_PF_RSVD, walk);
-		all_set &= step->entry;
-		any_set |= step->entry;
+		all_set &= entry;
+		any_set |= entry;
+		walk->steps[nr].gpa = gpa;
+		walk->steps[nr++].entry = entry;
 		if (level == 1 || is_large)
 			break;
-		table = step->entry & PHYS_MASK_64;
+		table = entry & PHYS_MASK_64;
 	}
 
 	if (!is_permitted(paging, all_set, any_set, access))
 		return page_fault(paging, access, X86_PF_PROT, walk);
-	walk->gpa = leaf_gpa(paging, level, steps[level - 1].entry, walk->gva);
+	walk->nr_steps = nr;
+	walk->gpa = leaf_gpa(paging, level, entry, walk->gva);
 	if (access & VITRINE_ACCESS_LOOK)
 		return 0;
 	if (likely(all_set & _PAGE_ACCESSED &&
-		   (steps[level - 1].entry & _PAGE_DIRTY || !(access & VITRINE_ACCESS_WRITE))))
+		   (entry & _PAGE_DIRTY || !(access & VITRINE_ACCESS_WRITE))))
 		return 0;
-	return set_accessed(vcpu->vm, paging, steps, level, access & VITRINE_ACCESS_WRITE);
+	return set_accessed(vcpu->vm, paging, walk, access & VITRINE_ACCESS_WRITE);
 }
 
 int vitrine_guest_walk(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct vitrine_walk *walk)
@@ -264,7 +259,9 @@ int vitrine_guest_walk(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct 
 	struct paging paging;
 	int ret;
 
-	*walk = (struct vitrine_walk){ .gva = gva };
+	walk->gva = gva;
+	walk->fault = false;
+	walk->nr_steps = 0;
 	if (!paging_get(vcpu, gva, access, &paging)) {
 		walk->gpa = gva;
 		return 0;

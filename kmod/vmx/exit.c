@@ -19,6 +19,7 @@
 
 #include "../cpuid.h"
 #include "../exit.h"
+#include "../fetch.h"
 #include "../fpu.h"
 #include "../mmu.h"
 #include "../msr.h"
@@ -399,11 +400,10 @@ static int unhandled(struct vitrine_vcpu *vcpu)
 {
 	u64 facts[4] = { vcpu->exit.reason, raw_smp_processor_id(), vcpu->exit.qualification };
 	u8 insn[VITRINE_INSN_MAX_LEN + 1] = {};
-	enum vitrine_insn_mode mode;
 	int idx;
 
 	idx = srcu_read_lock(&vcpu->vm->srcu);
-	if (vitrine_exit_fetch_insn(vcpu, insn, &mode) > 0)
+	if (vitrine_fetch_bytes(vcpu, insn) > 0)
 		memcpy(&facts[3], insn, sizeof(facts[3]));
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	pr_debug_ratelimited("exit reason %u has no handler\n", (u16)vcpu->exit.reason);
