@@ -61,7 +61,7 @@ code echo '\272\375\003\354\250\001\164\373\272\370\003\354\356\074\012\165\357\
 # multiboot header with addresses; if eax is the magic: out 'M', '\n'; hlt
 code multiboot '\002\260\255\033\000\000\001\000\376\117\121\344\000\000\040\000\000\000\040\000\000\000\000\000\000\000\000\000\040\000\040\000\075\002\260\255\053\165\014\272\370\003\000\000\260\115\356\260\012\356\364'
 
-echo "1..33"
+echo "1..35"
 
 ends 0 '^A' "real mode, halted" --flat "$tmp/hello"
 ends 0 '^A' "real mode above 64 KiB" --flat "$tmp/hello@0x20000"
@@ -77,6 +77,9 @@ ends 7 'port 0x1234' "--strict and an unknown port" --flat "$tmp/unknown" --stri
 ends 0 'nothing answered: 1 ports' "without --strict it is counted" --flat "$tmp/unknown"
 ends 124 'time-out' "--timeout" --flat "$tmp/loop" --timeout 0.5
 ends 0 'until' "--until" --flat "$tmp/chatter" --until A
+ends 124 'time-out' "--reboot starts again" --flat "$tmp/reset" --reboot --timeout 1
+grep -c 'asked for a reset' "$out" | grep -q '[2-9]'
+ok $? "more than once"
 ends 0 'halted' "one MiB of memory" --flat "$tmp/hello" --memory 1M
 ends 0 'halted' "memory beyond 4 GiB" --flat "$tmp/hello" --memory 6G
 

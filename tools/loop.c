@@ -175,9 +175,9 @@ static void read_wake(struct loop *loop)
 	if (read(machine->wake_fd, &count, sizeof(count)) < 0)
 		return;
 	loop->flush_due = true;
-	if (machine->output.error)
-		machine_finish(machine, END_OUTPUT, strerror(machine->output.error));
-	else if (machine->output.until_seen)
+	if (output_error(&machine->output))
+		machine_finish(machine, END_OUTPUT, strerror(output_error(&machine->output)));
+	else if (output_until_seen(&machine->output))
 		machine_finish(machine, END_UNTIL, NULL);
 }
 

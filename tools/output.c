@@ -76,11 +76,11 @@ static void flush_locked(struct output *output)
 	output->count = 0;
 	pthread_mutex_unlock(&output->fill_lock);
 	/* After a failure the guest's output has nowhere to go, and the run is about to end. */
-	if (!count || output->error)
+	if (!count || output_error(output))
 		return;
 	error = write_all(output, bytes, count);
 	if (error) {
-		output->error = -error;
+		__atomic_store_n(&output->error, -error, __ATOMIC_RELEASE);
 		output->wake(output->wake_data);
 	}
 }
@@ -107,17 +107,52 @@ bool output_flush_later(struct output *output)
 	return more;
 }
 
-/* Simple matching with restart at the text's first byte, enough for marks and prompts. */
+int output_error(struct output *output)
+{
+	return __atomic_load_n(&output->error, __ATOMIC_ACQUIRE);
+}
+
+bool output_until_seen(struct output *output)
+{
+	return __atomic_load_n(&output->until_seen, __ATOMIC_ACQUIRE);
+}
+
+bool output_is_mid_line(struct output *output)
+{
+	bool mid_line;
+
+	pthread_mutex_lock(&output->fill_lock);
+	mid_line = output->last && output->last != '\n';
+	pthread_mutex_unlock(&output->fill_lock);
+	return mid_line;
+}
+
+/* How much of @text the output ends with after @byte, if it ended with @matched before. */
+static size_t advance(const char *text, size_t matched, uint8_t byte)
+{
+	size_t shorter;
+
+	while ((uint8_t)text[matched] != byte) {
+		if (!matched)
+			return 0;
+		/* The longest start of the text that is also an end of what has matched. */
+		shorter = matched - 1;
+		while (memcmp(text, text + matched - shorter, shorter))
+			shorter--;
+		matched = shorter;
+	}
+	return matched + 1;
+}
+
 static bool match_until(struct output *output, uint8_t byte)
 {
 	if (!output->until || output->until_seen)
 		return false;
-	if (byte == (uint8_t)output->until[output->until_matched])
-		output->until_matched++;
-	else
-		output->until_matched = byte == (uint8_t)output->until[0];
-	output->until_seen = !output->until[output->until_matched];
-	return output->until_seen;
+	output->until_matched = advance(output->until, output->until_matched, byte);
+	if (output->until[output->until_matched])
+		return false;
+	__atomic_store_n(&output->until_seen, true, __ATOMIC_RELEASE);
+	return true;
 }
 
 void output_put(struct output *output, uint8_t byte)
@@ -131,6 +166,7 @@ void output_put(struct output *output, uint8_t byte)
 		pthread_mutex_lock(&output->fill_lock);
 	}
 	output->bytes[output->count++] = byte;
+	output->last = byte;
 	flush = byte == '\n' || output->count == OUTPUT_BYTES;
 	if (match_until(output, byte)) {
 		flush = true;

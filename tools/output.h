@@ -25,14 +25,15 @@ struct output {
 	pthread_mutex_t write_lock;
 	uint8_t bytes[OUTPUT_BYTES];
 	size_t count;
-	int error;			/* errno of the first failed write */
+	int error;			/* errno of the first failed write, by __atomic_* */
 	bool closing;			/* the run ends: do not wait for a slow reader */
 	bool armed;			/* somebody will flush soon */
 	void (*wake)(void *data);	/* bytes wait and nobody is armed, or an error */
 	void *wake_data;
 	const char *until;		/* a text to look for; NULL for none */
 	size_t until_matched;
-	bool until_seen;
+	bool until_seen;		/* by __atomic_* */
+	uint8_t last;			/* the last byte put */
 };
 
 void output_init(struct output *output, int fd, const char *until,
@@ -43,6 +44,12 @@ void output_flush(struct output *output);
 
 /* A timer's flush: never waits for another writer. Returns false once nothing is left. */
 bool output_flush_later(struct output *output);
+
+/* Whether what was written so far ends in the middle of a line. */
+bool output_is_mid_line(struct output *output);
+
+int output_error(struct output *output);
+bool output_until_seen(struct output *output);
 
 /* From now on a write that would block or was interrupted gives up. */
 void output_close(struct output *output);

@@ -27,6 +27,7 @@ struct totals {
 	struct vitrine_vcpu_stats kernel;
 	uint64_t exits;
 	uint64_t exit_ticks;
+	uint64_t halt_ticks;		/* asleep in HLT: neither the guest's time nor work */
 	uint64_t user[USER_REASONS];
 	uint64_t user_exits;
 	uint64_t tsc_khz;
@@ -70,6 +71,32 @@ static void add(uint64_t *to, const __u64 *from, unsigned int count)
 		to[i] += from[i];
 }
 
+/* The counter's place in the list of names is its place in the array. */
+static uint64_t counter(const struct vitrine_vcpu_stats *stats, const char *wanted)
+{
+	char names[] = VITRINE_COUNTER_NAMES;
+	unsigned int i = 0;
+	char *name, *rest = NULL;
+
+	for (name = strtok_r(names, ",", &rest); name && i < VITRINE_STATS_NR_COUNTERS;
+	     name = strtok_r(NULL, ",", &rest), i++)
+		if (!strcmp(name, wanted))
+			return stats->counter[i];
+	return 0;
+}
+
+/* What is called host time is work: the kernel's figure less the sleep it holds. */
+static void take_out_halts(struct totals *totals)
+{
+	__u64 *halt_exits = &totals->kernel.exit_ticks[EXIT_REASON_HLT];
+	uint64_t halted = counter(&totals->kernel, "halt_ticks");
+
+	totals->halt_ticks = halted;
+	totals->kernel.host_ticks -= halted < totals->kernel.host_ticks ? halted :
+				     totals->kernel.host_ticks;
+	*halt_exits -= halted < *halt_exits ? halted : *halt_exits;
+}
+
 static void gather(struct machine *machine, struct totals *totals)
 {
 	struct vitrine_vcpu_stats stats;
@@ -96,6 +123,7 @@ static void gather(struct machine *machine, struct totals *totals)
 		add((uint64_t *)totals->kernel.counter, stats.counter,
 		    VITRINE_STATS_NR_COUNTERS);
 	}
+	take_out_halts(totals);
 	for (reason = 0; reason < USER_REASONS; reason++)
 		totals->user_exits += totals->user[reason];
 	for (reason = 0; reason < VITRINE_STATS_NR_REASONS; reason++) {
@@ -218,6 +246,7 @@ void report_text(struct machine *machine, const struct report_context *context)
 	uint64_t ticks = report_ticks() - context->start_ticks;
 	struct totals totals;
 	struct rusage usage;
+	uint64_t whole;
 
 	gather(machine, &totals);
 	getrusage(RUSAGE_SELF, &usage);
@@ -229,9 +258,12 @@ void report_text(struct machine *machine, const struct report_context *context)
 		machine->nr_cpus, machine->nr_cpus == 1 ? "" : "s",
 		(unsigned long long)(machine->options->memory_bytes >> 20));
 	if (totals.kernel_counters) {
-		print_ticks("guest:", totals.kernel.guest_ticks, ticks, totals.tsc_khz);
-		print_ticks("; host:", totals.kernel.host_ticks, ticks, totals.tsc_khz);
-		fputs(" of the run\n", stderr);
+		whole = ticks * machine->nr_cpus;
+		print_ticks("guest:", totals.kernel.guest_ticks, whole, totals.tsc_khz);
+		print_ticks("; host:", totals.kernel.host_ticks, whole, totals.tsc_khz);
+		print_ticks("; halted:", totals.halt_ticks, whole, totals.tsc_khz);
+		fputs(machine->nr_cpus > 1 ? " of the run on all vCPUs\n" : " of the run\n",
+		      stderr);
 	}
 	print_exits(&totals);
 	if (machine->unknown_io || machine->unknown_mmio)
@@ -309,6 +341,7 @@ static struct json_object *build(struct machine *machine, const struct report_co
 		return root;
 	add_u64(root, "guest_ticks", totals.kernel.guest_ticks);
 	add_u64(root, "host_ticks", totals.kernel.host_ticks);
+	add_u64(root, "halt_ticks", totals.halt_ticks);
 	json_object_object_add(root, "exits", json_exits(&totals));
 	json_object_object_add(root, "counters", json_counters(&totals));
 	return root;

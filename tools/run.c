@@ -44,8 +44,7 @@ static int run_once(struct vitrine *dev, const struct vitrine_image *image,
 
 	*end = machine_ended(&machine);
 	code = machine_exit_code(&machine);
-	/* The guest's last line may lack its end. */
-	if (isatty(STDERR_FILENO))
+	if (output_is_mid_line(&machine.output))
 		fputc('\n', stderr);
 	complain("%s%s%s", machine_end_text(*end), *machine.end_text ? ": " : "",
 		 machine.end_text);

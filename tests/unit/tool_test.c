@@ -243,7 +243,7 @@ static bool test_serial(void)
 
 	if (pipe2(ends, O_NONBLOCK))
 		return false;
-	output_init(&output, ends[1], "ok", wake, &wakes);
+	output_init(&output, ends[1], "oook\n", wake, &wakes);
 	serial_init(&serial, &output, set_line, NULL);
 
 	/* Input waits until the driver asks, even if the driver clears its FIFO first. */
@@ -262,10 +262,10 @@ static bool test_serial(void)
 	serial_write(&serial, 1, 2);
 	ok &= line_level && (serial_read(&serial, 2) & 0xf) == 2 && !line_level;
 	line_changes = 0;
-	for (i = 0; i < 3; i++)
-		serial_write(&serial, 0, "ok\n"[i]);
-	ok &= line_changes == 1 && line_level && output.until_seen && wakes;
-	ok &= read(ends[0], bytes, sizeof(bytes)) == 3 && !memcmp(bytes, "ok\n", 3);
+	for (i = 0; i < 6; i++)
+		serial_write(&serial, 0, "ooook\n"[i]);
+	ok &= line_changes == 1 && line_level && output_until_seen(&output) && wakes;
+	ok &= read(ends[0], bytes, sizeof(bytes)) == 6 && !memcmp(bytes, "ooook\n", 6);
 	serial_write(&serial, 0, '$');
 	ok &= read(ends[0], bytes, sizeof(bytes)) < 0;
 	serial_write(&serial, 1, 0);
