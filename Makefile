@@ -66,7 +66,7 @@ COMPLETION := $(wildcard tools/completion/vitrine.bash)
 # A comment line "build: FILES -lNAMES" in a test adds to what it is made of.
 extra = $$(sed -n 's/^[ \/]*\*\{1,2\} *build: *\([^*]*\).*/\1/p' $<)
 
-.PHONY: all module tool tests run test test-long lab check setup install uninstall clean help
+.PHONY: all module tool tests run test test-long bench lab check setup install uninstall clean help
 .PHONY: setup-build setup-lab setup-test setup-check source lab-kernel lab-module guest
 
 all: module tool
@@ -80,6 +80,7 @@ help:
 #: make lab          a shell in the emulated machine, with the module loaded
 #: make test         unit tests, quick checks, and the tests in the emulated machine
 #: make test-long    the same, and the tests that take longer
+#: make bench        what operations cost on Vitrine and on KVM (MITIGATIONS=off or auto)
 #: make check        static checks, and builds for every kernel we know
 #: make install      module, tool, library, man pages, completion, udev rule (as root)
 #: make uninstall    takes them away
@@ -152,6 +153,11 @@ build/tests/%_test: tests/%_test.c $(TEST_OBJS) $(LIB) | setup-build source
 	@$(CC) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $< $(extra) $(TEST_OBJS) $(LIB) $(TOOL_LIBS)
 	@echo "tests: $@"
 
+build/tests/bench/%: tests/bench/%.c $(TEST_OBJS) $(LIB) | setup-build source
+	@mkdir -p $(@D)
+	@$(CC) $(TEST_CFLAGS) -Itests/lib $(LDFLAGS) -o $@ $< $(TEST_OBJS) $(LIB) $(TOOL_LIBS)
+	@echo "tests: $@"
+
 guest: | setup-lab setup-build
 	@scripts/guest-initramfs.sh
 
@@ -159,6 +165,14 @@ guest: | setup-lab setup-build
 
 run: lab-module tool guest | setup-lab
 	@scripts/run-guest.sh $(LAB_KERNEL)
+
+bench: lab-module build/tests/bench/ops | setup-lab
+	@scripts/bench.sh $(MITIGATIONS)
+
+build/tests/bench/ops: tests/bench/ops.c $(TEST_OBJS) | setup-build source
+	@mkdir -p $(@D)
+	@$(CC) $(TEST_CFLAGS) -Itests/lib $(LDFLAGS) -static -o $@ $< $(TEST_OBJS)
+	@echo "tests: $@"
 
 lab: lab-module tool | setup-lab
 	@scripts/lab/run --kernel $(LAB_KERNEL) --interactive
