@@ -153,11 +153,6 @@ build/tests/%_test: tests/%_test.c $(TEST_OBJS) $(LIB) | setup-build source
 	@$(CC) $(TEST_CFLAGS) $(LDFLAGS) -o $@ $< $(extra) $(TEST_OBJS) $(LIB) $(TOOL_LIBS)
 	@echo "tests: $@"
 
-build/tests/bench/%: tests/bench/%.c $(TEST_OBJS) $(LIB) | setup-build source
-	@mkdir -p $(@D)
-	@$(CC) $(TEST_CFLAGS) -Itests/lib $(LDFLAGS) -o $@ $< $(TEST_OBJS) $(LIB) $(TOOL_LIBS)
-	@echo "tests: $@"
-
 guest: | setup-lab setup-build
 	@scripts/guest-initramfs.sh
 
