@@ -104,6 +104,8 @@ static inline int vitrine_follow_pfn(struct vm_area_struct *vma, unsigned long a
 	ret = follow_pte(vma->vm_mm, address, &pte, &lock);
 	if (ret)
 		return ret;
+	/* follow_pte() has taken it, but does not tell sparse. */
+	__acquire(lock);
 	*pfn = pte_pfn(*pte);
 	*writable = pte_write(*pte);
 	pte_unmap_unlock(pte, lock);
