@@ -629,11 +629,17 @@ TEST(no_irqchip)
 	test_vm_free(vm);
 }
 
+/* KVM comes back once with EAGAIN when it has started the vCPU. */
 static void *run_thread(void *arg)
 {
 	struct test_vcpu *vcpu = arg;
+	int ret;
 
-	test_vcpu_run(vcpu);
+	do {
+		ret = ioctl(vcpu->fd, KVM_RUN, 0L);
+	} while (ret && errno == EAGAIN);
+	if (ret)
+		test_die("KVM_RUN");
 	return NULL;
 }
 

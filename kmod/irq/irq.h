@@ -85,6 +85,8 @@ u64 vitrine_lapic_get_base(struct vitrine_vcpu *vcpu);
 /* x2APIC MSRs 0x800-0x8ff and IA32_TSC_DEADLINE: 0, or -EINVAL for #GP. */
 int vitrine_lapic_msr_read(struct vitrine_vcpu *vcpu, u32 msr, u64 *data);
 int vitrine_lapic_msr_write(struct vitrine_vcpu *vcpu, u32 msr, u64 data);
+/* Those of them that matter for speed: true if it was one, was allowed, and is done. */
+bool vitrine_lapic_msr_write_fast(struct vitrine_vcpu *vcpu, u32 msr, u64 data);
 u64 vitrine_lapic_get_tsc_deadline(struct vitrine_vcpu *vcpu);
 void vitrine_lapic_set_tsc_deadline(struct vitrine_vcpu *vcpu, u64 deadline);
 /* The exit that vcpu->deadline_tsc asked for. Loaded. */
@@ -97,6 +99,8 @@ void vitrine_lapic_accept_events(struct vitrine_vcpu *vcpu);
 bool vitrine_lapic_has_events(struct vitrine_vcpu *vcpu);	/* any context */
 /* KVM_MP_STATE_SIPI_RECEIVED: the vCPU is in INIT_RECEIVED, and a SIPI waits. */
 void vitrine_lapic_set_sipi(struct vitrine_vcpu *vcpu);
+/* Where that SIPI, or one that has yet to be restored, starts the vCPU: page number below 1 MiB. */
+void vitrine_lapic_set_sipi_vector(struct vitrine_vcpu *vcpu, u8 vector);
 /* TSC of the guest changed its offset: armed deadline timers are re-armed. */
 void vitrine_lapic_tsc_changed(struct vitrine_vcpu *vcpu);
 /* GET/SET_LAPIC, INTERRUPT, NMI */

@@ -378,3 +378,8 @@ void vitrine_lapic_set_sipi(struct vitrine_vcpu *vcpu)
 	set_bit(VITRINE_LAPIC_EVENT_SIPI, &vcpu->lapic->events);
 	vitrine_vcpu_request(vcpu, VITRINE_REQ_APIC_EVENT);
 }
+
+void vitrine_lapic_set_sipi_vector(struct vitrine_vcpu *vcpu, u8 vector)
+{
+	WRITE_ONCE(vcpu->lapic->sipi_vector, vector);
+}

@@ -205,6 +205,29 @@ int vitrine_lapic_msr_write(struct vitrine_vcpu *vcpu, u32 msr, u64 data)
 	return x2apic_write(lapic, (msr - APIC_BASE_MSR) << 4, data);
 }
 
+bool vitrine_lapic_msr_write_fast(struct vitrine_vcpu *vcpu, u32 msr, u64 data)
+{
+	struct vitrine_lapic *lapic = vcpu->lapic;
+
+	switch (msr) {
+	case MSR_IA32_TSC_DEADLINE:
+		/* Only a guest that has the feature can be in this mode. */
+		if (lapic->timer.mode != APIC_LVT_TIMER_TSCDEADLINE)
+			return false;
+		vitrine_lapic_set_tsc_deadline(vcpu, data);
+		return true;
+	case APIC_BASE_MSR + (APIC_EOI >> 4):
+		if (lapic->mode != VITRINE_LAPIC_X2APIC || data)
+			return false;
+		vitrine_lapic_end_service(lapic);
+		return true;
+	case APIC_BASE_MSR + (APIC_ICR >> 4):
+		return lapic->mode == VITRINE_LAPIC_X2APIC && !x2apic_write(lapic, APIC_ICR, data);
+	default:
+		return false;
+	}
+}
+
 int vitrine_lapic_msr_read(struct vitrine_vcpu *vcpu, u32 msr, u64 *data)
 {
 	struct vitrine_lapic *lapic = vcpu->lapic;

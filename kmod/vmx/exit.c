@@ -268,6 +268,9 @@ static int handle_wrmsr(struct vitrine_vcpu *vcpu)
 	u32 msr = vcpu->regs[VITRINE_REG_RCX];
 	u64 data = (u32)vcpu->regs[VITRINE_REG_RAX] | vcpu->regs[VITRINE_REG_RDX] << 32;
 
+	/* What a running guest writes most often: the next tick, the end of an interrupt, an IPI. */
+	if (vcpu->lapic && vitrine_lapic_msr_write_fast(vcpu, msr, data))
+		return skip(vcpu);
 	if (vitrine_msr_write(vcpu, msr, data, false))
 		return inject_gp(vcpu);
 	return skip(vcpu);

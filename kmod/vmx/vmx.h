@@ -65,6 +65,7 @@ struct vmx_vcpu {
 	bool shared_stale;		/* [c] a SYSCALL MSR changed since the guest was loaded */
 	bool timer_on;			/* [v] the preemption timer, in the VMCS */
 	u32 timer_value;		/* [v] likewise */
+	u32 timer_bound;		/* [I] for a stay without a deadline */
 	u64 timer_for_deadline;		/* [v] the deadline that both are for, or 0 */
 	bool dumped;			/* [v] the VMCS was put into the log once */
 };
