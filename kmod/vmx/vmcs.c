@@ -9,11 +9,9 @@
 #include <linux/io.h>
 #include <linux/kvm_types.h>
 #include <linux/idr.h>
-#include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <asm/desc.h>
 #include <asm/msr.h>
-#include <asm/tsc.h>
 
 #include "../vm.h"
 #include "ept.h"
