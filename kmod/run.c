@@ -30,17 +30,21 @@ static bool is_runnable(const struct vitrine_vcpu *vcpu)
 	return vcpu->mp_state == KVM_MP_STATE_RUNNABLE;
 }
 
+/* What ends HLT; a request alone does not, or the guest would go on without an interrupt. */
+static bool wakes_from_halt(struct vitrine_vcpu *vcpu)
+{
+	if (atomic_read(&vcpu->nmi_queued) || vitrine_events_any(&vcpu->events))
+		return true;
+	return vcpu->lapic && vcpu->halt_if && vitrine_irq_pending(vcpu);
+}
+
 bool vitrine_vcpu_has_work(struct vitrine_vcpu *vcpu)
 {
-	if (READ_ONCE(vcpu->requests) & ~BIT(VITRINE_REQ_EVENT) || atomic_read(&vcpu->nmi_queued))
+	if (READ_ONCE(vcpu->requests) & ~BIT(VITRINE_REQ_EVENT))
 		return true;
 	if (vcpu->lapic && vitrine_lapic_has_events(vcpu))
 		return true;
-	if (READ_ONCE(vcpu->mp_state) != KVM_MP_STATE_HALTED)
-		return false;
-	if (vitrine_events_any(&vcpu->events))
-		return true;
-	return vcpu->lapic && vcpu->halt_if && vitrine_irq_pending(vcpu);
+	return READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu);
 }
 
 /*
@@ -66,7 +70,7 @@ static int block(struct vitrine_vcpu *vcpu)
 	vcpu->stats.halt_ticks += rdtsc() - start;
 	if (vcpu->lapic && vitrine_lapic_has_events(vcpu))
 		vitrine_lapic_accept_events(vcpu);
-	if (vcpu->mp_state == KVM_MP_STATE_HALTED && vitrine_vcpu_has_work(vcpu)) {
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
 	}
