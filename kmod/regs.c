@@ -10,6 +10,7 @@
 #include <linux/string.h>
 #include <asm/processor-flags.h>
 
+#include "compat.h"
 #include "ioctl.h"
 #include "regs.h"
 #include "user_words.h"
@@ -84,13 +85,13 @@ void vitrine_regs_sync_out(struct vitrine_vcpu *vcpu)
 		vitrine_regs_get(vcpu, &out->regs);
 	if (valid & KVM_SYNC_X86_SREGS) {
 		/* Not straight into the shared page: bits of sregs are set one by one. */
-		struct kvm_sregs sregs;
+		struct kvm_sregs sregs vitrine_uninitialized;
 
 		vitrine_sregs_get(vcpu, &sregs);
 		out->sregs = sregs;
 	}
 	if (valid & KVM_SYNC_X86_EVENTS) {
-		struct kvm_vcpu_events events;
+		struct kvm_vcpu_events events vitrine_uninitialized;
 
 		vitrine_vcpu_events_get(vcpu, &events);
 		out->events = events;
@@ -118,7 +119,7 @@ int vitrine_regs_sync_in(struct vitrine_vcpu *vcpu)
 	}
 
 	if (dirty & KVM_SYNC_X86_REGS) {
-		struct kvm_regs regs;
+		struct kvm_regs regs vitrine_uninitialized;
 
 		memcpy(&regs, &run->s.regs.regs, sizeof(regs));
 		barrier();
@@ -126,7 +127,7 @@ int vitrine_regs_sync_in(struct vitrine_vcpu *vcpu)
 		run->kvm_dirty_regs = dirty &= ~(u64)KVM_SYNC_X86_REGS;
 	}
 	if (dirty & KVM_SYNC_X86_SREGS) {
-		struct kvm_sregs sregs;
+		struct kvm_sregs sregs vitrine_uninitialized;
 
 		memcpy(&sregs, &run->s.regs.sregs, sizeof(sregs));
 		barrier();
@@ -135,7 +136,7 @@ int vitrine_regs_sync_in(struct vitrine_vcpu *vcpu)
 		run->kvm_dirty_regs = dirty &= ~(u64)KVM_SYNC_X86_SREGS;
 	}
 	if (dirty & KVM_SYNC_X86_EVENTS) {
-		struct kvm_vcpu_events events;
+		struct kvm_vcpu_events events vitrine_uninitialized;
 
 		memcpy(&events, &run->s.regs.events, sizeof(events));
 		barrier();
@@ -198,7 +199,7 @@ static long regs_ioctl_get(void *obj, struct vitrine_ioctl_arg *arg)
 
 static long regs_ioctl_set(void *obj, struct vitrine_ioctl_arg *arg)
 {
-	struct kvm_regs regs;
+	struct kvm_regs regs vitrine_uninitialized;
 
 	if (vitrine_get_words(&regs, arg->user, sizeof(regs) / sizeof(u64)))
 		return -EFAULT;

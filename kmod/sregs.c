@@ -14,6 +14,7 @@
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 
+#include "compat.h"
 #include "cpuid.h"
 #include "ioctl.h"
 #include "regs.h"
@@ -229,7 +230,7 @@ int vitrine_sregs_set(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs)
 
 static long sregs_ioctl_get(void *obj, struct vitrine_ioctl_arg *arg)
 {
-	struct kvm_sregs sregs;
+	struct kvm_sregs sregs vitrine_uninitialized;
 
 	vitrine_sregs_get(obj, &sregs);
 	return vitrine_put_words(arg->user, &sregs, SREGS_WORDS);
@@ -237,7 +238,7 @@ static long sregs_ioctl_get(void *obj, struct vitrine_ioctl_arg *arg)
 
 static long sregs_ioctl_set(void *obj, struct vitrine_ioctl_arg *arg)
 {
-	struct kvm_sregs sregs;
+	struct kvm_sregs sregs vitrine_uninitialized;
 
 	if (vitrine_get_words(&sregs, arg->user, SREGS_WORDS))
 		return -EFAULT;

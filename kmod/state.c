@@ -105,6 +105,8 @@ static int events_check(struct vitrine_vcpu *vcpu, const struct kvm_vcpu_events 
 		return REFUSE("exception.nr", in->exception.nr, "be below 32 and not 2");
 	if ((in->flags & KVM_VCPUEVENT_VALID_SHADOW) && (in->interrupt.shadow & ~SHADOW_ALL))
 		return REFUSE("interrupt.shadow", in->interrupt.shadow, "be KVM_X86_SHADOW_INT_*");
+	if ((in->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR) && in->sipi_vector > 0xff)
+		return REFUSE("sipi_vector", in->sipi_vector, "be below 256");
 	if ((in->flags & KVM_VCPUEVENT_VALID_SMM) &&
 	    (in->smi.smm || in->smi.pending || in->smi.smm_inside_nmi || in->smi.latched_init))
 		return REFUSE("smi", 1, "be zero: there is no system-management mode");
@@ -153,6 +155,8 @@ int vitrine_vcpu_events_set(struct vitrine_vcpu *vcpu, const struct kvm_vcpu_eve
 	vitrine_backend->set_nmi_masked(vcpu, in->nmi.masked);
 	events->nmi.masked = in->nmi.masked;
 
+	if ((in->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR) && vcpu->lapic)
+		vitrine_lapic_set_sipi_vector(vcpu, in->sipi_vector);
 	if (in->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
 		if (in->triple_fault.pending)
 			set_bit(VITRINE_REQ_TRIPLE_FAULT, &vcpu->requests);
@@ -200,6 +204,7 @@ static long state_ioctl_set_mp_state(void *obj, struct vitrine_ioctl_arg *arg)
 		break;
 	case KVM_MP_STATE_UNINITIALIZED:
 	case KVM_MP_STATE_INIT_RECEIVED:
+	case KVM_MP_STATE_SIPI_RECEIVED:
 	case KVM_MP_STATE_HALTED:
 		if (vcpu->lapic)
 			break;
@@ -207,11 +212,15 @@ static long state_ioctl_set_mp_state(void *obj, struct vitrine_ioctl_arg *arg)
 				     state->mp_state);
 		return -EINVAL;
 	default:
-		pr_debug_ratelimited("KVM_SET_MP_STATE: field mp_state is %u, must be 0 to 3\n",
+		pr_debug_ratelimited("KVM_SET_MP_STATE: field mp_state is %u, must be 0 to 4\n",
 				     state->mp_state);
 		return -EINVAL;
 	}
 	vcpu->mp_state = state->mp_state;
+	if (state->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
+		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
+		vitrine_lapic_set_sipi(vcpu);
+	}
 	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
 	return 0;
 }
