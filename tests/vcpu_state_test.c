@@ -12,6 +12,7 @@
 
 #define MSR_TSC		0x10
 #define MSR_TSC_ADJUST	0x3b
+#define SIPI_PAGE	0x80		/* 4 KiB pages below 1 MiB: free here */
 #define NMI		2
 #define BP		3
 #define GP		13
@@ -229,6 +230,36 @@ TEST_F(state, mp_state_with_irqchip)
 	EXPECT_EQ(0, ioctl(other->fd, KVM_SET_MP_STATE, &state));
 	ASSERT_EQ(0, ioctl(other->fd, KVM_GET_MP_STATE, &state));
 	EXPECT_EQ(KVM_MP_STATE_HALTED, state.mp_state);
+	test_vcpu_free(other);
+	test_vcpu_free(boot);
+	test_vm_free(vm);
+}
+
+GUEST_CODE16(guest_ap,
+	     "mov %cs, %ax\n"
+	     GUEST_SYNC);
+
+/* A vCPU whose SIPI had arrived when it was saved starts at that SIPI's page. */
+TEST_F(state, mp_state_sipi)
+{
+	struct kvm_vcpu_events events = { .flags = KVM_VCPUEVENT_VALID_SIPI_VECTOR,
+					  .sipi_vector = SIPI_PAGE };
+	struct kvm_mp_state state = { .mp_state = KVM_MP_STATE_SIPI_RECEIVED };
+	struct test_vm *vm = test_vm_create_irqchip();
+	struct test_vcpu *boot = test_vcpu_create(vm, 0), *other = test_vcpu_create(vm, 1);
+	struct kvm_regs regs;
+
+	memcpy(test_vm_hva(vm, events.sipi_vector << 12), GUEST_BLOB(guest_ap));
+	ASSERT_EQ(0, ioctl(other->fd, KVM_SET_VCPU_EVENTS, &events));
+	ASSERT_EQ(0, ioctl(other->fd, KVM_SET_MP_STATE, &state));
+	test_vcpu_run_to_sync(other);
+	test_vcpu_regs(other, &regs);
+	EXPECT_EQ(events.sipi_vector << 8, regs.rax & 0xffff);
+	ASSERT_EQ(0, ioctl(other->fd, KVM_GET_MP_STATE, &state));
+	EXPECT_EQ(KVM_MP_STATE_RUNNABLE, state.mp_state);
+	state.mp_state = KVM_MP_STATE_SIPI_RECEIVED;
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_SET_MP_STATE, &state));
+	EXPECT_EQ(EINVAL, errno);
 	test_vcpu_free(other);
 	test_vcpu_free(boot);
 	test_vm_free(vm);

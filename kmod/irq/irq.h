@@ -68,6 +68,8 @@ void vitrine_lapic_reset(struct vitrine_vcpu *vcpu, bool init);
  * now? Any context.
  */
 bool vitrine_irq_pending(struct vitrine_vcpu *vcpu);
+/* Would what KVM_INTERRUPT brings, for a PIC in userspace, get as far as the CPU now? */
+bool vitrine_irq_takes_queued(struct vitrine_vcpu *vcpu);
 /*
  * Acknowledge it and return its vector, or -1. Called right before injection, preemption may be
  * on.
