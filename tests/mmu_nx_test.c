@@ -4,7 +4,7 @@
  * it once and not over and over, and where no code is they stay large. Vitrine only: KVM does not
  * tell its exits.
  *
- * lab: --cpus 2 --module-args nx_huge_pages=on
+ * lab: --cpus 2 --memory 1024 --with-module brd --module-args nx_huge_pages=on
  */
 #include <stdio.h>
 #include <string.h>

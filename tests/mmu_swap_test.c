@@ -3,7 +3,7 @@
  * Memory that is swapped out under a guest, on purpose and by reclaim: it comes back whole, and
  * what the guest uses is known to be in use. A RAM disk holds the swap.
  *
- * lab: --cpus 2 --memory 1024 --with-module brd
+ * lab: --cpus 2 --memory 1024 --with-module brd --module-args nx_huge_pages=on
  */
 #include <errno.h>
 #include <pthread.h>
