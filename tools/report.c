@@ -127,6 +127,9 @@ static void gather(struct machine *machine, struct totals *totals)
 	for (reason = 0; reason < USER_REASONS; reason++)
 		totals->user_exits += totals->user[reason];
 	for (reason = 0; reason < VITRINE_STATS_NR_REASONS; reason++) {
+		/* A CPU that waits to be started has ticks to its name, but no exit yet. */
+		if (!totals->kernel.exit_count[reason])
+			continue;
 		totals->exits += totals->kernel.exit_count[reason];
 		totals->exit_ticks += totals->kernel.exit_ticks[reason];
 	}
