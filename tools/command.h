@@ -5,7 +5,7 @@
 #ifndef VITRINE_COMMAND_H
 #define VITRINE_COMMAND_H
 
-#define VITRINE_VERSION "0.1"
+#define VITRINE_VERSION "0.1.0"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
