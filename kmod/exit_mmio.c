@@ -40,23 +40,30 @@
 
 static int run_insn(struct vitrine_vcpu *vcpu);
 
+/* Unlike the others RSP is fetched when it is used: no common operand has it. */
+static bool uses_rsp(const struct vitrine_insn *insn)
+{
+	return insn->mem.base == INSN_RSP || insn->reg == INSN_RSP;
+}
+
 static void load_registers(struct vitrine_vcpu *vcpu)
 {
 	struct vitrine_insn_state *s = &vcpu->insn;
 
-	BUILD_BUG_ON(VITRINE_REG_R15 - VITRINE_REG_RAX + 1 != ARRAY_SIZE(s->gpr));
-	memcpy(s->gpr, vcpu->regs, sizeof(s->gpr));
-	s->gpr[INSN_RSP] = vitrine_reg_read(vcpu, VITRINE_REG_RSP);
+	BUILD_BUG_ON(VITRINE_REG_RAX != 0 || VITRINE_REG_R15 != 15);
+	s->gpr = vcpu->regs;
+	if (unlikely(uses_rsp(&s->insn)))
+		vitrine_reg_read(vcpu, VITRINE_REG_RSP);
 	s->rflags = vitrine_rflags_read(vcpu);
 }
 
+/* The machine has written the general registers itself. */
 static void store_registers(struct vitrine_vcpu *vcpu)
 {
 	struct vitrine_insn_state *s = &vcpu->insn;
 
-	if (s->gpr[INSN_RSP] != vcpu->regs[VITRINE_REG_RSP])
+	if (unlikely(uses_rsp(&s->insn)))
 		vitrine_reg_write(vcpu, VITRINE_REG_RSP, s->gpr[INSN_RSP]);
-	memcpy(vcpu->regs, s->gpr, sizeof(s->gpr));
 	if (s->rflags != vcpu->regs[VITRINE_REG_RFLAGS])
 		vitrine_reg_write(vcpu, VITRINE_REG_RFLAGS, s->rflags);
 }

@@ -12,8 +12,8 @@
  *		switch (vitrine_insn_step(s)) { ... }
  *
  * and performs each access that the step machine asks for, at once or after a trip to userspace.
- * An access that faults is abandoned by dropping the state: registers, flags and RIP in it change
- * only in the call that returns INSN_AGAIN or INSN_DONE.
+ * An access that faults is abandoned by dropping the state: registers, flags and RIP change only in
+ * the call that returns INSN_AGAIN or INSN_DONE.
  */
 #ifndef VITRINE_INSN_H
 #define VITRINE_INSN_H
@@ -131,7 +131,7 @@ enum vitrine_insn_step {
  * @insn:	filled by vitrine_insn_decode()
  * @mode:	enum vitrine_insn_mode, the one given to the decoder
  * @la_bits:	width of canonical addresses in 64-bit mode, 48 or 57
- * @gpr:	general registers by their encoding
+ * @gpr:	the 16 general registers by their encoding, where the caller has them
  * @rflags:	only status flags change
  * @rip:	of this instruction
  * @seg_base:	bases by enum vitrine_insn_seg; those that 64-bit mode ignores may hold anything
@@ -152,7 +152,7 @@ struct vitrine_insn_state {
 	struct vitrine_insn insn;
 	u8 mode;
 	u8 la_bits;
-	u64 gpr[16];
+	u64 *gpr;
 	u64 rflags;
 	u64 rip;
 	u64 seg_base[INSN_NR_SEGS];

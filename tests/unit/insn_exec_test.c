@@ -258,11 +258,14 @@ static u8 *copy_of(u64 address, u8 size)
 	return memory + offset;
 }
 
+static u64 registers[16];	/* the machine's */
+
 static void load(struct vitrine_insn_state *s, const struct native_state *state)
 {
 	s->mode = VITRINE_INSN_64;
 	s->la_bits = 48;
-	memcpy(s->gpr, state->gpr, sizeof(s->gpr));
+	s->gpr = registers;
+	memcpy(registers, state->gpr, sizeof(registers));
 	s->rflags = state->rflags;
 	s->rip = native_slot;
 	s->seg_base[INSN_ES] = tap_random();
@@ -277,7 +280,7 @@ static void load(struct vitrine_insn_state *s, const struct native_state *state)
 
 static bool untouched(const struct vitrine_insn_state *s, const u64 *gpr, u64 rflags)
 {
-	return !memcmp(s->gpr, gpr, sizeof(s->gpr)) && s->rflags == rflags &&
+	return !memcmp(s->gpr, gpr, sizeof(registers)) && s->rflags == rflags &&
 	       s->rip == native_slot;
 }
 
@@ -303,7 +306,7 @@ static const char *emulate(struct vitrine_insn_state *s, int *vector)
 			fresh.insn = s->insn;
 			fresh.mode = s->mode;
 			fresh.la_bits = s->la_bits;
-			memcpy(fresh.gpr, s->gpr, sizeof(fresh.gpr));
+			fresh.gpr = s->gpr;
 			memcpy(fresh.seg_base, s->seg_base, sizeof(fresh.seg_base));
 			fresh.rflags = s->rflags;
 			fresh.rip = s->rip;
@@ -372,7 +375,7 @@ static bool compare(const u8 *bytes, const struct native_state *before)
 		return report(bytes, &s.insn, "flags");
 	if ((s.rflags ^ before->rflags) & ~(u64)STATUS_FLAGS)
 		return report(bytes, &s.insn, "flags that are no status");
-	if (memcmp(s.gpr, after.gpr, sizeof(s.gpr)))
+	if (memcmp(s.gpr, after.gpr, sizeof(registers)))
 		return report(bytes, &s.insn, "registers");
 	if (s.insn.op == INSN_OP_MOV_XMM && memcmp(s.xmm, after.xmm, sizeof(s.xmm)))
 		return report(bytes, &s.insn, "XMM register");
@@ -503,7 +506,7 @@ static bool legacy_modes(void)
 		const struct legacy_case *c = &cases[i];
 		/* A leading STD of a case stands for DF set. */
 		bool down = c->bytes[0] == 0xfd;
-		struct vitrine_insn_state s = { .mode = c->mode, .rip = c->rip };
+		struct vitrine_insn_state s = { .mode = c->mode, .rip = c->rip, .gpr = registers };
 		enum vitrine_insn_step step;
 		u64 first = 0, last = 0;
 		unsigned int accesses = 0;
@@ -514,7 +517,8 @@ static bool legacy_modes(void)
 			ok = false;
 			continue;
 		}
-		memcpy(s.gpr, c->gpr, sizeof(c->gpr));
+		memset(registers, 0, sizeof(registers));
+		memcpy(registers, c->gpr, sizeof(c->gpr));
 		s.rflags = X86_EFLAGS_FIXED | (down ? X86_EFLAGS_DF : 0);
 		for (seg = 0; seg < INSN_NR_SEGS; seg++)
 			s.seg_base[seg] = c->seg_base;
