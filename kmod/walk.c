@@ -10,13 +10,12 @@
 #include <linux/mm.h>
 #include <linux/srcu.h>
 #include <linux/uaccess.h>
-#include <asm/cpufeatures.h>
+#include <asm/cpufeature.h>
 #include <asm/pgtable_types.h>
 #include <asm/processor-flags.h>
 #include <asm/trap_pf.h>
 
 #include "backend.h"
-#include "cpuid.h"
 #include "guest.h"
 #include "ioctl.h"
 #include "memslot.h"
@@ -120,7 +119,7 @@ static int entry_read(struct vitrine_vm *vm, gpa_t gpa, unsigned int bytes, u64 
 	return 0;
 }
 
-/* CPUID is asked only when the guest maps a gigabyte: it would cost more than the walk. */
+/* The CPU that walks for the guest does not ask what the guest's CPUID says of 1 GiB pages. */
 static bool entry_large(struct vitrine_vcpu *vcpu, const struct paging *paging, int level,
 			u64 entry)
 {
@@ -129,7 +128,7 @@ static bool entry_large(struct vitrine_vcpu *vcpu, const struct paging *paging, 
 	if (level == 2)
 		return paging->pse;
 	return level == 3 && vitrine_is_long_mode(vcpu) &&
-	       vitrine_cpuid_has(vcpu, X86_FEATURE_GBPAGES);
+	       boot_cpu_has(X86_FEATURE_GBPAGES);
 }
 
 static u64 entry_reserved(struct vitrine_vcpu *vcpu, const struct paging *paging, int level,
