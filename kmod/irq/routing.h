@@ -7,6 +7,7 @@
 #include <linux/types.h>
 
 struct vitrine_apic_msg;
+struct vitrine_vcpu;
 struct vitrine_vm;
 
 #define VITRINE_MAX_ROUTES	4096	/* KVM_CAP_IRQ_ROUTING; GSIs run below it too */

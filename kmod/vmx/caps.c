@@ -24,6 +24,8 @@ enum control_word { PIN, CPU, CPU2, EXIT, ENTRY, NR_WORDS };
 
 /**
  * struct control - one VM-execution, VM-exit or VM-entry control
+ * @word: where it is
+ * @bit: its mask there
  * @name: as the SDM's tables of controls spell it
  * @required: VM creation is impossible without it
  */
