@@ -9,6 +9,7 @@
 
 #include <linux/compiler.h>
 #include <linux/errno.h>
+#include <linux/errno.h>
 #include <linux/types.h>
 #include <asm/asm.h>
 #include <asm/vmx.h>
