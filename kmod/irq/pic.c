@@ -25,12 +25,14 @@ struct vitrine_pic {
 };
 
 static void pic_lock(struct vitrine_pic *pic, unsigned long *flags)
+	__acquires(&pic->lock)
 {
 	raw_spin_lock_irqsave(&pic->lock, *flags);
 }
 
 /* Unlocks, and tells what the chips did while they were locked to whom it concerns. */
 static void pic_unlock(struct vitrine_pic *pic, unsigned long flags)
+	__releases(&pic->lock)
 {
 	bool was = pic->output, output = vitrine_i8259_output(&pic->pair);
 	u16 ended = pic->pair.ended, unmasked = pic->pair.unmasked;
