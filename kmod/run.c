@@ -47,6 +47,14 @@ bool vitrine_vcpu_has_work(struct vitrine_vcpu *vcpu)
 	return READ_ONCE(vcpu->mp_state) == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu);
 }
 
+/* Would the guest take what KVM_INTERRUPT brings, if it were brought now? */
+static bool ready_for_queued(struct vitrine_vcpu *vcpu)
+{
+	vcpu->events.shadow = vitrine_backend->interrupt_shadow(vcpu);
+	return vitrine_irq_takes_queued(vcpu) &&
+	       vitrine_events_can_interrupt(&vcpu->events, vitrine_rflags_read(vcpu));
+}
+
 /*
  * Sleeps until there is work or a signal. HLT with interrupts off waits for an NMI, INIT or the VMM
  * only; IF cannot change meanwhile, so it is read once, while the vCPU is loaded.
@@ -56,6 +64,11 @@ static int block(struct vitrine_vcpu *vcpu)
 	u64 start = rdtsc();
 	int ret;
 
+	/* A PIC in userspace waits for this moment, and no entry will bring it. */
+	if (vcpu->irq_window_requested && ready_for_queued(vcpu)) {
+		vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
+		return EXIT_USER;
+	}
 	vcpu->halt_if = vitrine_rflags_read(vcpu) & X86_EFLAGS_IF;
 	vitrine_lapic_sleep(vcpu);
 	vitrine_fpu_put(vcpu);
@@ -89,7 +102,7 @@ static void prepare_events(struct vitrine_vcpu *vcpu)
 {
 	struct vitrine_events *events = &vcpu->events;
 	struct vitrine_injection inj;
-	bool irq_waits;
+	bool irq_waits, window;
 	int vector;
 
 	events->shadow = vitrine_backend->interrupt_shadow(vcpu);
@@ -106,8 +119,9 @@ static void prepare_events(struct vitrine_vcpu *vcpu)
 		}
 	}
 	vitrine_backend->set_nmi_masked(vcpu, events->nmi.masked);
-	vitrine_backend->set_windows(vcpu, inj.interrupt_window || vcpu->irq_window_requested,
-				     inj.nmi_window);
+	window = inj.interrupt_window ||
+		 (vcpu->irq_window_requested && vitrine_irq_takes_queued(vcpu));
+	vitrine_backend->set_windows(vcpu, window, inj.nmi_window);
 	if (!inj.valid)
 		return;
 	if (inj.has_payload && inj.event.vector == X86_TRAP_PF)
@@ -309,7 +323,7 @@ static int sync_in(struct vitrine_vcpu *vcpu)
 		vcpu->cr8 = cr8;
 	}
 	if (vcpu->irq_window_requested != !!READ_ONCE(run->request_interrupt_window)) {
-		vcpu->irq_window_requested = !vcpu->irq_window_requested && !vcpu->lapic;
+		vcpu->irq_window_requested = !vcpu->irq_window_requested && !vcpu->vm->irq.pic;
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
 	}
 	return 0;
@@ -324,13 +338,7 @@ static void sync_out(struct vitrine_vcpu *vcpu)
 	run->cr8 = vcpu->lapic ? vitrine_lapic_get_cr8(vcpu) : vcpu->cr8;
 	run->apic_base = vitrine_lapic_get_base(vcpu);
 	run->flags = 0;
-	if (vcpu->lapic) {
-		run->ready_for_interrupt_injection = 1;
-	} else {
-		vcpu->events.shadow = vitrine_backend->interrupt_shadow(vcpu);
-		run->ready_for_interrupt_injection =
-			vitrine_events_can_interrupt(&vcpu->events, rflags);
-	}
+	run->ready_for_interrupt_injection = vcpu->vm->irq.pic || ready_for_queued(vcpu);
 	if (unlikely(run->kvm_valid_regs))
 		vitrine_regs_sync_out(vcpu);
 }

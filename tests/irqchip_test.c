@@ -13,6 +13,7 @@
 #include "lib/irq.h"
 
 #define MSI_ADDRESS	0xfee00000u
+#define APIC_ID_OFFSET	0x20
 #define EOI_OFFSET	0xb0
 #define SPIV_OFFSET	0xf0
 #define SPIV_ON		0x1ff
@@ -288,15 +289,59 @@ TEST(split_irqchip)
 	EXPECT_EQ(vcpu->run->eoi.vector, 0x51);
 	test_vcpu_run_to_sync(vcpu);
 
+	/* The window opens when the guest could take an interrupt of the PIC. */
+	vcpu->run->request_interrupt_window = 1;
+	test_irq_begin_halt(vcpu);
+	ASSERT_EQ(test_vcpu_run(vcpu), KVM_EXIT_IRQ_WINDOW_OPEN);
+	EXPECT_EQ(vcpu->run->ready_for_interrupt_injection, 1);
+	vcpu->run->request_interrupt_window = 0;
+	ASSERT_EQ(ioctl(vcpu->fd, KVM_INTERRUPT, &interrupt), 0);
+	test_vcpu_run_to_sync(vcpu);
+	EXPECT_EQ(vcpu->run->ready_for_interrupt_injection, 0);
+	ASSERT_EQ(test_irq_count(vcpu), 2);
+	EXPECT_EQ(test_irq_vector(vcpu, 1), 0x33);
+
 	/* The PIC's interrupt comes by KVM_INTERRUPT, one at a time, through LINT0. */
 	ASSERT_EQ(ioctl(vcpu->fd, KVM_INTERRUPT, &interrupt), 0);
 	EXPECT_EQ(ioctl(vcpu->fd, KVM_INTERRUPT, &interrupt), -1);
 	EXPECT_EQ(errno, EEXIST);
 	test_irq_window(vcpu);
-	ASSERT_EQ(test_irq_count(vcpu), 2);
-	EXPECT_EQ(test_irq_vector(vcpu, 1), 0x33);
+	ASSERT_EQ(test_irq_count(vcpu), 3);
+	EXPECT_EQ(test_irq_vector(vcpu, 2), 0x33);
 	test_vcpu_free(vcpu);
 	test_vm_free(vm);
+}
+
+/* APIC ids of 32 bits, in MSIs and in the local APIC's state. */
+TEST_F(irqchip, x2apic_format)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_X2APIC_API, .args[0] = 1ull << 8 };
+	struct kvm_msi msi = { .address_lo = MSI_ADDRESS, .address_hi = 0x100, .data = 0x47 };
+	struct kvm_lapic_state state;
+
+	EXPECT_EQ(ioctl(self->vm->fd, KVM_ENABLE_CAP, &cap), -1);
+	EXPECT_EQ(errno, EINVAL);
+	/* Before that, the upper half of the address is nobody's. */
+	EXPECT_EQ(ioctl(self->vm->fd, KVM_SIGNAL_MSI, &msi), 1);
+	cap.args[0] = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+	ASSERT_EQ(ioctl(self->vm->fd, KVM_ENABLE_CAP, &cap), 0);
+	EXPECT_LE(ioctl(self->vm->fd, KVM_SIGNAL_MSI, &msi), 0);
+	msi.address_hi = 1;
+	EXPECT_EQ(ioctl(self->vm->fd, KVM_SIGNAL_MSI, &msi), -1);
+	EXPECT_EQ(errno, EINVAL);
+	/* 255 is an id like any other now. */
+	msi.address_hi = 0;
+	msi.address_lo |= 0xff << 12;
+	EXPECT_LE(ioctl(self->vm->fd, KVM_SIGNAL_MSI, &msi), 0);
+	msi.address_hi = 0xffffff00;
+	EXPECT_EQ(ioctl(self->vm->fd, KVM_SIGNAL_MSI, &msi), 0);
+	test_irq_window(self->vcpu);
+	EXPECT_EQ(test_irq_count(self->vcpu), 1);
+
+	ASSERT_EQ(ioctl(self->vcpu->fd, KVM_GET_LAPIC, &state), 0);
+	*(uint32_t *)(state.regs + APIC_ID_OFFSET) = 1;
+	EXPECT_EQ(ioctl(self->vcpu->fd, KVM_SET_LAPIC, &state), -1);
+	EXPECT_EQ(errno, EINVAL);
 }
 
 TEST_HARNESS_MAIN

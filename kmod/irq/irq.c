@@ -229,6 +229,15 @@ static bool extint_pending(struct vitrine_lapic *lapic)
 	return vitrine_lapic_takes_pic(lapic);
 }
 
+bool vitrine_irq_takes_queued(struct vitrine_vcpu *vcpu)
+{
+	struct vitrine_lapic *lapic = vcpu->lapic;
+
+	if (vcpu->vm->irq.pic)
+		return false;
+	return !lapic || (lapic->extint < 0 && vitrine_lapic_takes_pic(lapic));
+}
+
 bool vitrine_irq_pending(struct vitrine_vcpu *vcpu)
 {
 	struct vitrine_lapic *lapic = vcpu->lapic;
