@@ -34,7 +34,7 @@
 #endif
 
 #ifndef HAVE_CPU_EMERGENCY_REGISTER_VIRT_CALLBACK
-#error "this kernel cannot be told to leave VMX before a crash (cpu_emergency_register_virt_callback)"
+#error "this kernel cannot leave VMX before a crash (cpu_emergency_register_virt_callback)"
 #endif
 
 /*
