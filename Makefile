@@ -137,6 +137,9 @@ build/tools/examples/%: tools/examples/%.c $(LIB) | setup-build
 
 # The tests
 
+# Make takes what only a pattern names for its own to delete.
+.SECONDARY: $(TEST_OBJS)
+
 tests: $(TESTS) $(UNITS)
 
 build/tests/lib/%.o: tests/lib/%.c | setup-build source
