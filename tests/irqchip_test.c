@@ -334,9 +334,11 @@ TEST_F(irqchip, x2apic_format)
 	msi.address_lo |= 0xff << 12;
 	EXPECT_LE(ioctl(self->vm->fd, KVM_SIGNAL_MSI, &msi), 0);
 	msi.address_hi = 0xffffff00;
-	EXPECT_EQ(ioctl(self->vm->fd, KVM_SIGNAL_MSI, &msi), 0);
+	msi.data = 0x48;
+	EXPECT_EQ(ioctl(self->vm->fd, KVM_SIGNAL_MSI, &msi), 1);
 	test_irq_window(self->vcpu);
-	EXPECT_EQ(test_irq_count(self->vcpu), 1);
+	ASSERT_EQ(test_irq_count(self->vcpu), 2);
+	EXPECT_EQ(test_irq_vector(self->vcpu, 0), 0x48);
 
 	ASSERT_EQ(ioctl(self->vcpu->fd, KVM_GET_LAPIC, &state), 0);
 	*(uint32_t *)(state.regs + APIC_ID_OFFSET) = 1;
