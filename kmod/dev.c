@@ -78,6 +78,7 @@ static const int extensions[NR_CAPS] = {
 	[KVM_CAP_SET_GUEST_DEBUG2] = VITRINE_GUEST_DEBUG_ALL,
 	[KVM_CAP_X86_TRIPLE_FAULT_EVENT] = 1,
 	[KVM_CAP_SREGS2] = 1,
+	[KVM_CAP_VCPU_ATTRIBUTES] = 1,
 };
 
 long vitrine_dev_extension(struct vitrine_vm *vm, unsigned long cap)

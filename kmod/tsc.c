@@ -9,9 +9,11 @@
 #include <linux/errno.h>
 #include <linux/ktime.h>
 #include <linux/kvm.h>
+#include <linux/lockdep.h>
 #include <linux/math64.h>
 #include <linux/printk.h>
 #include <linux/spinlock.h>
+#include <linux/uaccess.h>
 #include <asm/tsc.h>
 
 #include "ioctl.h"
@@ -52,31 +54,48 @@ static void set_offset(struct vitrine_vcpu *vcpu, u64 offset)
 		vitrine_lapic_tsc_changed(vcpu);
 }
 
+/* Who is written as a moment from now on joins this one. */
+static void lead(struct vitrine_vcpu *vcpu, u64 value, u64 offset)
+{
+	lockdep_assert_held(&sync_lock);
+	vcpu->vm->tsc_sync = (struct vitrine_tsc_sync) {
+		.khz = vcpu->tsc_khz,
+		.value = value,
+		.when_ns = ktime_get_boottime_ns(),
+		.offset = offset,
+	};
+}
+
+/* Is @value within a second of what the last one's counter is by now? Zero always is. */
+static bool means_same_moment(const struct vitrine_vcpu *vcpu, u64 value)
+{
+	const struct vitrine_tsc_sync *sync = &vcpu->vm->tsc_sync;
+	u64 second = vcpu->tsc_khz * 1000;
+	u64 elapsed_ns, now;
+
+	lockdep_assert_held(&sync_lock);
+	if (sync->khz != vcpu->tsc_khz)
+		return false;
+	elapsed_ns = min_t(u64, ktime_get_boottime_ns() - sync->when_ns, MAX_ELAPSED_NS);
+	now = sync->value + mul_u64_u64_div_u64(elapsed_ns, vcpu->tsc_khz, NSEC_PER_MSEC);
+	return !value || (value < now + second && value + second > now);
+}
+
 /*
- * VMMs start and restore vCPUs one after the other, each with a write that means the same moment. A
- * write of zero, or of a value within a second of where the last one's counter is by now, therefore
- * joins that one's offset.
+ * VMMs start and restore vCPUs one after the other, each with a write that means the same moment:
+ * such a write takes over the other's offset.
  */
 static void write_by_vmm(struct vitrine_vcpu *vcpu, u64 value)
 {
-	struct vitrine_tsc_sync *sync = &vcpu->vm->tsc_sync;
-	u64 now_ns = ktime_get_boottime_ns();
-	u64 second = vcpu->tsc_khz * 1000;
-	u64 offset = value - scale(vcpu, rdtsc());
-	u64 expected, elapsed_ns;
+	u64 offset;
 
 	spin_lock(&sync_lock);
-	if (sync->khz == vcpu->tsc_khz) {
-		elapsed_ns = min_t(u64, now_ns - sync->when_ns, MAX_ELAPSED_NS);
-		expected =
-			sync->value + mul_u64_u64_div_u64(elapsed_ns, vcpu->tsc_khz, NSEC_PER_MSEC);
-		if (!value || (value < expected + second && value + second > expected))
-			offset = sync->offset;
+	if (means_same_moment(vcpu, value)) {
+		offset = vcpu->vm->tsc_sync.offset;
+	} else {
+		offset = value - scale(vcpu, rdtsc());
+		lead(vcpu, value, offset);
 	}
-	sync->khz = vcpu->tsc_khz;
-	sync->value = value;
-	sync->when_ns = now_ns;
-	sync->offset = offset;
 	spin_unlock(&sync_lock);
 	set_offset(vcpu, offset);
 }
@@ -180,6 +199,51 @@ static long tsc_ioctl_vcpu_set(void *obj, struct vitrine_ioctl_arg *arg)
 	return 0;
 }
 
+/* KVM_VCPU_TSC_OFFSET is the one attribute that a vCPU has. */
+static int check_attr(const struct kvm_device_attr *attr)
+{
+	if (attr->group != KVM_VCPU_TSC_CTRL || attr->attr != KVM_VCPU_TSC_OFFSET)
+		return -ENXIO;
+	if (attr->flags) {
+		pr_debug_ratelimited("KVM_SET_DEVICE_ATTR: field flags is %#x, must be 0\n",
+				     attr->flags);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static long tsc_ioctl_has_attr(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	return check_attr(arg->data);
+}
+
+static long tsc_ioctl_get_attr(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	const struct kvm_device_attr *attr = arg->data;
+	struct vitrine_vcpu *vcpu = obj;
+	long ret = check_attr(attr);
+
+	return ret ? ret : put_user(vcpu->tsc_offset, (u64 __user *)u64_to_user_ptr(attr->addr));
+}
+
+static long tsc_ioctl_set_attr(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	const struct kvm_device_attr *attr = arg->data;
+	struct vitrine_vcpu *vcpu = obj;
+	long ret = check_attr(attr);
+	u64 offset;
+
+	if (ret)
+		return ret;
+	if (get_user(offset, (u64 __user *)u64_to_user_ptr(attr->addr)))
+		return -EFAULT;
+	spin_lock(&sync_lock);
+	lead(vcpu, scale(vcpu, rdtsc()) + offset, offset);
+	spin_unlock(&sync_lock);
+	set_offset(vcpu, offset);
+	return 0;
+}
+
 const struct vitrine_ioctl vitrine_tsc_vm_ioctls[] = {
 	{ KVM_GET_TSC_KHZ, VITRINE_IOCTL_LOCK, tsc_ioctl_vm_get },
 	{ KVM_SET_TSC_KHZ, VITRINE_IOCTL_LOCK, tsc_ioctl_vm_set },
@@ -189,5 +253,8 @@ const struct vitrine_ioctl vitrine_tsc_vm_ioctls[] = {
 const struct vitrine_ioctl vitrine_tsc_vcpu_ioctls[] = {
 	{ KVM_GET_TSC_KHZ, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_NO_LOAD, tsc_ioctl_vcpu_get },
 	{ KVM_SET_TSC_KHZ, VITRINE_IOCTL_LOCK, tsc_ioctl_vcpu_set },
+	{ KVM_HAS_DEVICE_ATTR, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_NO_LOAD, tsc_ioctl_has_attr },
+	{ KVM_GET_DEVICE_ATTR, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_NO_LOAD, tsc_ioctl_get_attr },
+	{ KVM_SET_DEVICE_ATTR, VITRINE_IOCTL_LOCK, tsc_ioctl_set_attr },
 	{}
 };

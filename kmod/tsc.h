@@ -12,7 +12,7 @@ struct vitrine_vcpu;
 #define VITRINE_TSC_RATIO_BITS	48	/* fraction bits of vcpu->tsc_multiplier */
 
 /**
- * struct vitrine_tsc_sync - the last write of a vCPU's TSC by the VMM
+ * struct vitrine_tsc_sync - the last write of a TSC by the VMM that began a new time
  * @khz: virtual frequency of the vCPU that was written; 0 before the first
  * @value: what was written
  * @when_ns: boot time at that moment
@@ -38,6 +38,7 @@ void vitrine_tsc_write(struct vitrine_vcpu *vcpu, u64 value, bool host);
 void vitrine_tsc_write_adjust(struct vitrine_vcpu *vcpu, u64 value, bool host);
 
 extern const struct vitrine_ioctl vitrine_tsc_vm_ioctls[];	/* GET/SET_TSC_KHZ of the VM */
-extern const struct vitrine_ioctl vitrine_tsc_vcpu_ioctls[];	/* GET/SET_TSC_KHZ of a vCPU */
+/* GET/SET_TSC_KHZ of a vCPU, its device attributes */
+extern const struct vitrine_ioctl vitrine_tsc_vcpu_ioctls[];
 
 #endif

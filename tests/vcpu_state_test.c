@@ -366,6 +366,38 @@ TEST_F(state, tsc_of_two_vcpus)
 	test_vcpu_free(other);
 }
 
+/* The offset itself, for VMMs that move a VM: host's counter and it make the guest's. */
+TEST_F(state, tsc_offset)
+{
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET };
+	uint64_t offset, value;
+
+	attr.addr = (uintptr_t)&offset;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_HAS_DEVICE_ATTR, &attr));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_DEVICE_ATTR, &attr));
+	offset += 20 * UNIT;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_DEVICE_ATTR, &attr));
+	ASSERT_EQ(1, test_vcpu_get_msr(self->vcpu, MSR_TSC, &value));
+	EXPECT_EQ(20 * UNIT, ROUND(value));
+	value = offset;
+	offset = 0;
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_DEVICE_ATTR, &attr));
+	EXPECT_EQ(value, offset);
+
+	attr.addr = 1;
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_GET_DEVICE_ATTR, &attr));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_SET_DEVICE_ATTR, &attr));
+	EXPECT_EQ(EFAULT, errno);
+	attr.attr = 1;
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_HAS_DEVICE_ATTR, &attr));
+	EXPECT_EQ(ENXIO, errno);
+	attr.attr = KVM_VCPU_TSC_OFFSET;
+	attr.group = 7;
+	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_SET_DEVICE_ATTR, &attr));
+	EXPECT_EQ(ENXIO, errno);
+}
+
 TEST_F(state, tsc_khz)
 {
 	int khz = ioctl(self->vcpu->fd, KVM_GET_TSC_KHZ, 0);
