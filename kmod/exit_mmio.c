@@ -92,6 +92,23 @@ static gpa_t piece(const struct vitrine_vcpu *vcpu, unsigned int *len_bytes)
 	return vitrine_span_at(&vcpu->mmio.span, vcpu->mmio.done_bytes, len_bytes);
 }
 
+/* A constant size is a load and a store; memcpy() of an unknown one a call with a loop in it. */
+static void copy_few(u8 *to, const u8 *from, unsigned int len_bytes)
+{
+	switch (len_bytes) {
+	case sizeof(u64):
+		memcpy(to, from, sizeof(u64));
+		break;
+	case sizeof(u32):
+		memcpy(to, from, sizeof(u32));
+		break;
+	default:
+		while (len_bytes--)
+			*to++ = *from++;
+		break;
+	}
+}
+
 static int complete_mmio(struct vitrine_vcpu *vcpu)
 {
 	struct vitrine_insn_state *s = &vcpu->insn;
@@ -103,8 +120,11 @@ static int complete_mmio(struct vitrine_vcpu *vcpu)
 	load_registers(vcpu);
 	piece(vcpu, &len_bytes);
 	if (!vcpu->mmio.write)
-		memcpy(s->data + vcpu->mmio.done_bytes, vcpu->run->mmio.data, len_bytes);
+		copy_few(s->data + vcpu->mmio.done_bytes, vcpu->run->mmio.data, len_bytes);
 	vcpu->mmio.done_bytes += len_bytes;
+	/* The slots may be others by now. */
+	vcpu->mmio.hint_fresh = false;
+	vcpu->mmio.known_device = false;
 
 	idx = srcu_read_lock(&vcpu->vm->srcu);
 	ret = run_insn(vcpu);
@@ -130,7 +150,7 @@ static int move_piece(struct vitrine_vcpu *vcpu, gpa_t gpa, u8 *data, unsigned i
 {
 	bool write = vcpu->mmio.write;
 
-	if (vitrine_guest_has_memory(vcpu->vm, gpa, write))
+	if (!vcpu->mmio.known_device && vitrine_guest_has_memory(vcpu->vm, gpa, write))
 		return write ? vitrine_guest_write(vcpu->vm, gpa, data, len_bytes) :
 			       vitrine_guest_read(vcpu->vm, gpa, data, len_bytes);
 	vcpu->mmio.device = true;
@@ -150,14 +170,14 @@ static int move_data(struct vitrine_vcpu *vcpu)
 		gpa_t gpa = piece(vcpu, &len_bytes);
 
 		if (vcpu->mmio.write)
-			memcpy(data, vcpu->insn.data + vcpu->mmio.done_bytes, len_bytes);
+			copy_few(data, vcpu->insn.data + vcpu->mmio.done_bytes, len_bytes);
 		ret = move_piece(vcpu, gpa, data, len_bytes);
 		if (ret == -EOPNOTSUPP)
 			return to_user(vcpu, gpa, data, len_bytes);
 		if (ret)
 			return ret;
 		if (!vcpu->mmio.write)
-			memcpy(vcpu->insn.data + vcpu->mmio.done_bytes, data, len_bytes);
+			copy_few(vcpu->insn.data + vcpu->mmio.done_bytes, data, len_bytes);
 	}
 	return GO_ON;
 }
@@ -174,10 +194,12 @@ static int start_access(struct vitrine_vcpu *vcpu, bool write)
 	if (likely(vcpu->mmio.hint && gva == vcpu->mmio.hint_gva &&
 		   offset_in_page(gva) + s->size <= PAGE_SIZE &&
 		   (!write || vcpu->mmio.hint_write))) {
+		vcpu->mmio.known_device = vcpu->mmio.hint_fresh && write == vcpu->mmio.hint_write;
 		vcpu->mmio.span.gpa = vcpu->mmio.hint_gpa;
 		vcpu->mmio.span.first_bytes = s->size;
 		return move_data(vcpu);
 	}
+	vcpu->mmio.known_device = false;
 	if (s->mode != VITRINE_INSN_64 &&
 	    !vitrine_linear_address(vcpu, s->mode, s->seg, s->offset, s->size, write, &gva)) {
 		vitrine_linear_fault(vcpu, s->seg);
@@ -302,6 +324,7 @@ int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 	if (unlikely(vitrine_insn_stores_xmm(&s->insn)))
 		vitrine_xmm_read(s->insn.reg, s->xmm);
 	vcpu->mmio.hint = fault->gva_valid;
+	vcpu->mmio.hint_fresh = true;
 	vcpu->mmio.hint_write = fault->write;
 	vcpu->mmio.hint_gva = fault->gva;
 	vcpu->mmio.hint_gpa = fault->gpa;

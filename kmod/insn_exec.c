@@ -324,6 +324,12 @@ static enum vitrine_insn_step commit(struct vitrine_insn_state *s, const u64 *ol
 {
 	struct outcome out;
 
+	/* Most of what reaches a device is a plain move, and has no more to it. */
+	if (s->insn.op == INSN_OP_MOV) {
+		if (!s->insn.mem_first)
+			write_reg(s, old[0]);
+		return finish(s);
+	}
 	work_out(s, old, &out);
 	s->rflags = out.rflags;
 	if (out.has_reg)
@@ -343,7 +349,12 @@ static enum vitrine_insn_step write_operand(struct vitrine_insn_state *s)
 {
 	struct outcome out;
 
-	work_out(s, s->first, &out);
+	if (s->insn.op == INSN_OP_MOV) {
+		out.mem[0] = read_other(s);
+		out.mem[1] = 0;
+	} else {
+		work_out(s, s->first, &out);
+	}
 	memcpy(s->data, out.mem, sizeof(s->data));
 	if (s->insn.op == INSN_OP_MOVS)
 		return request_destination(s, PHASE_WRITE);

@@ -164,6 +164,8 @@ struct vitrine_vcpu {
 		bool device;			/* this iteration reached a device */
 		bool hint;			/* below: what the fault has shown */
 		bool hint_write;		/* a write was allowed there */
+		bool hint_fresh;		/* no memory was there, and slots are the same */
+		bool known_device;		/* the access under way needs not ask for slots */
 		gva_t hint_gva;
 		gpa_t hint_gpa;
 		} mmio;					/* [v] */
