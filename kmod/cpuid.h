@@ -53,7 +53,6 @@ bool vitrine_cpuid_host_has(unsigned int x86_feature);
 /* CPUID at this privilege level raises #GP: IA32_MISC_FEATURES_ENABLES has CPUID faulting on. */
 bool vitrine_cpuid_faults(struct vitrine_vcpu *vcpu);
 int vitrine_cpuid_module_init(void);
-void vitrine_cpuid_module_exit(void);
 
 extern const struct vitrine_ioctl
 	vitrine_cpuid_dev_ioctls[]; /* GET_SUPPORTED_CPUID, GET_EMULATED_CPUID */

@@ -401,10 +401,6 @@ int vitrine_cpuid_module_init(void)
 	return 0;
 }
 
-void vitrine_cpuid_module_exit(void)
-{
-}
-
 const struct vitrine_ioctl vitrine_cpuid_dev_ioctls[] = {
 	{ KVM_GET_SUPPORTED_CPUID, 0, cpuid_ioctl_get_supported },
 	{ KVM_GET_EMULATED_CPUID, 0, cpuid_ioctl_get_emulated },

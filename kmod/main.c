@@ -28,10 +28,10 @@ static int __init vitrine_init(void)
 		goto err_hardware;
 	ret = vitrine_msr_module_init();
 	if (ret)
-		goto err_cpuid;
+		goto err_hardware;
 	ret = vitrine_mmu_module_init();
 	if (ret)
-		goto err_cpuid;
+		goto err_hardware;
 	ret = vitrine_backend->mitigation_init();
 	if (ret)
 		goto err_mmu;
@@ -54,8 +54,6 @@ err_mitigation:
 	vitrine_backend->mitigation_exit();
 err_mmu:
 	vitrine_mmu_module_exit();
-err_cpuid:
-	vitrine_cpuid_module_exit();
 err_hardware:
 	vitrine_hardware_exit();
 	return ret;
@@ -68,7 +66,6 @@ static void __exit vitrine_exit(void)
 	vitrine_vm_exit();
 	vitrine_backend->mitigation_exit();
 	vitrine_mmu_module_exit();
-	vitrine_cpuid_module_exit();
 	vitrine_hardware_exit();
 }
 
