@@ -89,6 +89,7 @@ help:
 #:
 #: KDIR=DIR          build for the kernel whose headers are in DIR
 #: T='GLOB'          the tests to run, by name: make test T='memslot*'
+#: LAB=native        make run on this machine, with the module loaded in it
 #: LAB_KERNEL=6.12   the lab's kernel (6.1)
 #: PREFIX, DESTDIR   where to install (/usr/local, empty)
 #: VITRINE_CACHE     kernels and sources (~/.cache/vitrine, 0.5 to 2 GB)
@@ -161,8 +162,8 @@ guest: | setup-lab setup-build
 
 # What runs in the emulated machine
 
-run: lab-module tool guest | setup-lab
-	@scripts/run-guest.sh $(LAB_KERNEL)
+run: $(if $(filter native,$(LAB)),lab-kernel,lab-module) tool guest | setup-lab
+	@LAB=$(LAB) scripts/run-guest.sh $(LAB_KERNEL)
 
 bench: lab-module build/tests/bench/ops | setup-lab
 	@scripts/bench.sh $(MITIGATIONS)
