@@ -184,7 +184,6 @@ struct vitrine_vcpu {
 		u64 rip;			/* of the instruction */
 	} pio;					/* [v] */
 
-	u32 sync_regs; /* [v] nothing yet valid from userspace beyond run->kvm_dirty_regs */
 	sigset_t sigset;			/* [v] KVM_SET_SIGNAL_MASK */
 	bool sigset_active;			/* [v] */
 	struct vitrine_vcpu_counters stats;	/* [v] */
