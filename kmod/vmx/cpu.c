@@ -44,12 +44,11 @@ bool vmx_cpu_is_on(void)
 	return this_cpu_read(vmx_cpu.on);
 }
 
-void vmx_insn_failed(const char *insn, u64 operand, bool faulted)
+int vmx_insn_failed(const char *insn, u64 operand, bool faulted)
 {
-	if (READ_ONCE(vmx_rebooting))
-		return;
-	WARN_ONCE(1, KBUILD_MODNAME ": %s %s (operand 0x%llx)\n", insn,
+	WARN_ONCE(!READ_ONCE(vmx_rebooting), KBUILD_MODNAME ": %s %s (operand 0x%llx)\n", insn,
 		  faulted ? "faulted" : "failed", operand);
+	return -EIO;
 }
 
 /* #GP here means a VMX that firmware or an outer hypervisor does not really let us have. */
@@ -61,7 +60,7 @@ static int vmxon_here(struct vmx_cpu *this)
 	intel_pt_handle_vmx(1);
 	asm goto("1: vmxon %[hpa]\n\t"
 		 "jbe %l[failed]\n\t"
-		 _ASM_EXTABLE(1b, %l[failed])
+		 _ASM_EXTABLE(1b, (%l[failed]))
 		 : : [hpa] "m" (hpa) : "cc", "memory" : failed);
 	return 0;
 failed:
@@ -172,11 +171,13 @@ static void clear_on_its_cpu(void *arg)
 		this->current_vcpu = NULL;
 	list_del(&vmx->loaded_node);
 	vmx->launched = false;
+	/* Pairs with vmx_vmcs_clear(), as in clear_all_here(). */
 	smp_store_release(&vmx->loaded_cpu, -1);
 }
 
 void vmx_vmcs_clear(struct vmx_vcpu *vmx)
 {
+	/* Pairs with the two places that set it to -1. */
 	int cpu = smp_load_acquire(&vmx->loaded_cpu);
 
 	if (cpu >= 0)

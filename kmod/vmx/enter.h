@@ -10,8 +10,7 @@
 #define VMX_ENTER_RESUME_BIT		0
 #define VMX_ENTER_RESUME		0x1	/* VMRESUME, else VMLAUNCH */
 #define VMX_ENTER_SPEC_CTRL		0x2	/* switch IA32_SPEC_CTRL */
-#define VMX_ENTER_SAVE_SPEC_CTRL	0x4	/* the guest writes it without exits: read it back */
-#define VMX_ENTER_KERNEL_IBRS		0x8	/* the kernel relies on the write of IBRS after an exit */
+#define VMX_ENTER_SAVE_SPEC_CTRL	0x4	/* the guest writes it unseen: read it back */
 
 /* Answers of vmx_enter(). */
 #define VMX_ENTER_DONE			0

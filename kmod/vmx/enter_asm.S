@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The only assembly between host and guest: load the guest's general registers, enter, and store them again at
- * HOST_RIP. No policy; what to do comes in flags, what happened goes out as the return value.
+ * The only assembly between host and guest: load the guest's general registers, enter, and store
+ * them again at HOST_RIP. No policy; what to do comes in flags, what happened goes out as the
+ * return value.
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>
@@ -38,7 +39,8 @@
 /*
  * int vmx_enter(u64 *regs, struct vmx_entry *entry, unsigned int flags)
  *
- * Interrupts are off. Returns 0 after a VM exit, 1 if the entry instruction failed (VMfail), 2 if it faulted.
+ * Interrupts are off. Returns 0 after a VM exit, 1 if the entry instruction failed (VMfail), 2 if
+ * it faulted.
  */
 SYM_FUNC_START(vmx_enter)
 	push	%rbp
@@ -51,7 +53,7 @@ SYM_FUNC_START(vmx_enter)
 	push	%rsi
 	push	%rdi
 
-	/* HOST_RSP is written only when this thread's stack stands elsewhere than at the last entry. */
+	/* HOST_RSP is written only when the stack stands elsewhere than at the last entry. */
 	cmp	%rsp, VMX_ENTRY_HOST_RSP(%rsi)
 	je	.Lhost_rsp_done
 	mov	%rsp, VMX_ENTRY_HOST_RSP(%rsi)
@@ -76,7 +78,7 @@ SYM_FUNC_START(vmx_enter)
 	/* The exit comes back to this stack; the unwinder is told so at vmx_exit_point. */
 	UNWIND_HINT_SAVE
 
-	/* Flags survive the loads of registers below; VERW changes only ZF, which is why the test is on CF. */
+	/* CF survives the loads of registers below, and VERW, which changes only ZF. */
 	bt	$VMX_ENTER_RESUME_BIT, %edx
 
 	mov	RCX_OFF(%rdi), %rcx
@@ -155,7 +157,8 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	xor	%r15d, %r15d
 
 	/* Before the first RET: the guest may have trained the return predictors. */
-	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, X86_FEATURE_RSB_VMEXIT_LITE
+	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT,\
+			   X86_FEATURE_RSB_VMEXIT_LITE
 
 	pop	%rdi
 	pop	%rsi
@@ -169,7 +172,7 @@ SYM_INNER_LABEL_ALIGN(vmx_exit_point, SYM_L_GLOBAL)
 	rdmsr
 	mov	%eax, VMX_ENTRY_GUEST_SPEC_CTRL(%rsi)
 .Lspec_ctrl_known:
-	/* With IBRS in the kernel the write itself is the barrier, so it is done even if the value is the same. */
+	/* With IBRS in the kernel the write itself is the barrier, whatever the value was. */
 	mov	VMX_ENTRY_HOST_SPEC_CTRL(%rsi), %eax
 	ALTERNATIVE "", "jmp .Lspec_ctrl_write", X86_FEATURE_KERNEL_IBRS
 	cmp	VMX_ENTRY_GUEST_SPEC_CTRL(%rsi), %eax
@@ -205,8 +208,8 @@ SYM_FUNC_END(vmx_enter)
 /*
  * void vmx_call_nmi_entry(void)
  *
- * Hands an NMI that caused a VM exit to the kernel's own entry, as if it had arrived here: an interrupt frame on
- * this stack, and an IRET at the end that unblocks NMIs.
+ * Hands an NMI that caused a VM exit to the kernel's own entry, as if it had arrived here: an
+ * interrupt frame on this stack, and an IRET at the end that unblocks NMIs.
  */
 SYM_FUNC_START(vmx_call_nmi_entry)
 	push	%rbp

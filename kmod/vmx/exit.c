@@ -268,7 +268,7 @@ static int handle_wrmsr(struct vitrine_vcpu *vcpu)
 	u32 msr = vcpu->regs[VITRINE_REG_RCX];
 	u64 data = (u32)vcpu->regs[VITRINE_REG_RAX] | vcpu->regs[VITRINE_REG_RDX] << 32;
 
-	/* What a running guest writes most often: the next tick, the end of an interrupt, an IPI. */
+	/* What a guest writes most often: the next tick, the end of an interrupt, an IPI. */
 	if (vcpu->lapic && vitrine_lapic_msr_write_fast(vcpu, msr, data))
 		return skip(vcpu);
 	if (vitrine_msr_write(vcpu, msr, data, false))
@@ -337,7 +337,7 @@ static int handle_ept_misconfig(struct vitrine_vcpu *vcpu)
 	return -EIO;
 }
 
-/* A deadline, or the bound on one stay: interrupts that waited came in when run.c turned them on. */
+/* A deadline, or the bound on one stay: interrupts came in when run.c turned them on. */
 static int handle_preemption_timer(struct vitrine_vcpu *vcpu)
 {
 	if (vcpu->deadline_tsc)

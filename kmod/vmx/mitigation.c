@@ -123,8 +123,6 @@ unsigned int vmx_mitigation_enter_flags(const struct vitrine_vcpu *vcpu)
 	if (!boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL))
 		return 0;
 	flags |= VMX_ENTER_SPEC_CTRL;
-	if (boot_cpu_has(X86_FEATURE_KERNEL_IBRS))
-		flags |= VMX_ENTER_KERNEL_IBRS;
 	/* The write bitmap for low MSRs is the third kilobyte of the page. */
 	if (!test_bit(2 * 1024 * BITS_PER_BYTE + MSR_IA32_SPEC_CTRL, vmx->msr_bitmap))
 		flags |= VMX_ENTER_SAVE_SPEC_CTRL;
@@ -205,8 +203,7 @@ int vmx_mitigation_check(void)
 	char text[128];
 
 	if (plan.warn_smt)
-		pr_warn_once(
-			"L1TF and sibling threads: a guest can read what the other thread has in its cache; see Documentation/admin-guide/hw-vuln/l1tf.rst\n");
+		pr_warn_once("L1TF: a guest can read what a sibling thread has in its cache; see hw-vuln/l1tf.rst\n");
 	if (!missing)
 		return 0;
 	name_bits(text, sizeof(text), missing);

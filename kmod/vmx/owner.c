@@ -98,11 +98,11 @@ int vmx_owner_claim(void)
 
 	mutex_lock(&lock);
 	if (IS_BUILTIN(CONFIG_KVM_INTEL) && cr4_read_shadow() & X86_CR4_VMXE) {
-		pr_err("VMX is held by KVM, which is built into this kernel: boot with kvm.enable_virt_at_load=0\n");
+		pr_err("VMX is held by the KVM in this kernel: boot with kvm.enable_virt_at_load=0\n");
 		ret = -EBUSY;
 	} else if (kvm_loaded) {
-		pr_err("VMX is held by " KVM_MODULE ": end its virtual machines and run 'modprobe -r "
-		       KVM_MODULE "'\n");
+		pr_err("VMX is held by %s: end its virtual machines and run 'modprobe -r %s'\n",
+		       KVM_MODULE, KVM_MODULE);
 		ret = -EBUSY;
 	} else {
 		claimed = true;

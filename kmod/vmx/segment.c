@@ -11,7 +11,7 @@
 #include "../regs.h"
 #include "vmx.h"
 
-#define AR_UNUSABLE	BIT(16)		/* "Guest Register State": access rights, segment unusable */
+#define AR_UNUSABLE	BIT(16)		/* "Guest Register State": segment unusable */
 #define AR_CS_L		BIT(13)
 #define AR_CS_D		BIT(14)
 #define AR_DPL_SHIFT	5

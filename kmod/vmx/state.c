@@ -17,8 +17,9 @@
 #include "vmx.h"
 
 /* CR4 bits whose change needs no exit: they alter nothing that we keep, and no translation mode. */
-#define CR4_GUEST_OWNED	(X86_CR4_PVI | X86_CR4_DE | X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | \
-			 X86_CR4_PGE | X86_CR4_TSD | X86_CR4_FSGSBASE)
+#define CR4_GUEST_OWNED \
+	(X86_CR4_PVI | X86_CR4_DE | X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | \
+	 X86_CR4_PGE | X86_CR4_TSD | X86_CR4_FSGSBASE)
 
 void vmx_cache_reg(struct vitrine_vcpu *vcpu, unsigned int reg)
 {
