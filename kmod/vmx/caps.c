@@ -12,6 +12,7 @@
 #include <linux/string.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
+#include <asm/processor.h>
 #include <asm/vmx.h>
 #include <vitrine.h>
 
@@ -150,6 +151,23 @@ int vmx_caps_check_firmware(void)
 	return 0;
 }
 
+/*
+ * Intel's specification updates for these name an erratum by which the timer does not count down at
+ * its rate: Nehalem, Westmere and an early Ivy Bridge. Their models are given up whole.
+ */
+static bool preemption_timer_is_broken(void)
+{
+	static const u8 models[] = { 0x1a, 0x1e, 0x1f, 0x25, 0x2c, 0x2e, 0x2f, 0x3a };
+	unsigned int i;
+
+	if (boot_cpu_data.x86_vendor != X86_VENDOR_INTEL || boot_cpu_data.x86 != 6)
+		return false;
+	for (i = 0; i < ARRAY_SIZE(models); i++)
+		if (boot_cpu_data.x86_model == models[i])
+			return true;
+	return false;
+}
+
 int vmx_caps_read(struct vmx_caps *caps, bool log_missing)
 {
 	u64 allowed[NR_WORDS] = {};
@@ -208,7 +226,10 @@ int vmx_caps_read(struct vmx_caps *caps, bool log_missing)
 		     (caps->ept_vpid & VMX_VPID_EXTENT_GLOBAL_CONTEXT_BIT) && caps->invvpid_single;
 	if (!caps->vpid)
 		caps->cpu2 &= ~SECONDARY_EXEC_ENABLE_VPID;
-	caps->preemption_timer = caps->pin & PIN_BASED_VMX_PREEMPTION_TIMER;
+	caps->preemption_timer = caps->pin & PIN_BASED_VMX_PREEMPTION_TIMER &&
+				 !preemption_timer_is_broken();
+	if (!caps->preemption_timer)
+		caps->pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
 	caps->preemption_timer_shift = vmx_misc_preemption_timer_rate(caps->misc);
 	caps->tsc_scaling = caps->cpu2 & SECONDARY_EXEC_TSC_SCALING;
 	caps->invpcid = caps->cpu2 & SECONDARY_EXEC_ENABLE_INVPCID;
