@@ -25,7 +25,8 @@
 /* Each counts in its own memory, which the test reads while they run. */
 #define COUNT		"mov $0x10000, %ebx\n1:\nincq (%rbx)\n"
 
-GUEST_CODE(guest_spin, COUNT "jmp 1b\n");
+/* With interrupts off, as a guest starts, KVM in the lab would never get it out. */
+GUEST_CODE(guest_spin, "sti\n" COUNT "jmp 1b\n");
 /* Only the bound on a stay in the guest brings it out in the lab. */
 GUEST_CODE(guest_spin_cli, "cli\n" COUNT "jmp 1b\n");
 GUEST_CODE(guest_cpuid, "mov $0x10000, %esi\n1:\nincq (%rsi)\nxor %eax, %eax\ncpuid\njmp 1b\n");
