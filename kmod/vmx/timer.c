@@ -18,6 +18,11 @@ module_param(preemption_timer_us, uint, 0444);
 MODULE_PARM_DESC(preemption_timer_us,
 		 "longest uninterrupted stay in a guest, in microseconds (0: no bound; for emulated CPUs that lose interrupts)");
 
+static bool deadline_exits = true;
+module_param(deadline_exits, bool, 0444);
+MODULE_PARM_DESC(deadline_exits,
+		 "leave the guest at its TSC deadline by the preemption timer, not by a timer of the host");
+
 /* In the timer's own ticks; the longest possible without a bound. */
 static u32 longest_stay(void)
 {
@@ -48,7 +53,7 @@ void vmx_timer_setup(struct vmx_vcpu *vmx)
 {
 	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin);
 	vmx->timer_on = vmx_caps.preemption_timer;
-	vmx->vcpu.exits_at_deadline = vmx_caps.preemption_timer;
+	vmx->vcpu.exits_at_deadline = vmx_caps.preemption_timer && deadline_exits;
 	if (!vmx_caps.preemption_timer)
 		return;
 	vmcs_write(VMX_PREEMPTION_TIMER_VALUE, 0);
