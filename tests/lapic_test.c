@@ -12,101 +12,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/irq.h"
-
-#define APIC_ID		0x20
-#define APIC_LVR	0x30
-#define APIC_TPR	0x80
-#define APIC_PPR	0xa0
-#define APIC_EOI	0xb0
-#define APIC_LDR	0xd0
-#define APIC_DFR	0xe0
-#define APIC_SPIV	0xf0
-#define APIC_ISR	0x100
-#define APIC_TMR	0x180
-#define APIC_IRR	0x200
-#define APIC_ESR	0x280
-#define APIC_ICR	0x300
-#define APIC_ICR2	0x310
-#define APIC_LVTT	0x320
-#define APIC_LVTTHMR	0x330
-#define APIC_LVTPC	0x340
-#define APIC_LVT0	0x350
-#define APIC_LVT1	0x360
-#define APIC_LVTERR	0x370
-#define APIC_TMICT	0x380
-#define APIC_TMCCT	0x390
-#define APIC_TDCR	0x3e0
-#define APIC_SELF_IPI	0x3f0
-
-#define LVT_MASKED	0x10000
-#define LVT_PERIODIC	0x20000
-#define LVT_DEADLINE	0x40000
-#define BASE_X2APIC	0x400
-#define BASE_ENABLE	0x800
-#define SPIV_ON		0x1ff
-#define ICR_SELF	0x40000
-#define ICR_ALL_BUT	0xc0000
-#define ICR_LOGICAL	0x800
-#define ICR_ASSERT	0x4000
-#define ICR_NMI		0x400
-#define ICR_INIT	0x500
-#define ICR_SIPI	0x600
-#define DIVIDE_BY_1	0xb
-
-#define MS_NS		1000000u
-#define RFLAGS_IF	0x200
-#define CPUID_1_ECX_TSC_DEADLINE	(1u << 24)
-
-static uint64_t x2(struct test_vcpu *vcpu, uint32_t offset)
-{
-	return test_irq_msr(vcpu, TEST_X2APIC(offset));
-}
-
-static void set_x2(struct test_vcpu *vcpu, uint32_t offset, uint64_t value)
-{
-	test_irq_set_msr(vcpu, TEST_X2APIC(offset), value);
-}
-
-static uint32_t mmio(struct test_vcpu *vcpu, uint32_t offset)
-{
-	return test_irq_read(vcpu, TEST_APIC_GPA + offset);
-}
-
-static void set_mmio(struct test_vcpu *vcpu, uint32_t offset, uint32_t value)
-{
-	test_irq_write(vcpu, TEST_APIC_GPA + offset, value);
-}
-
-static void enable_x2apic(struct test_vcpu *vcpu)
-{
-	uint64_t base = test_irq_msr(vcpu, TEST_MSR_APIC_BASE);
-
-	test_irq_set_msr(vcpu, TEST_MSR_APIC_BASE, base | BASE_ENABLE | BASE_X2APIC);
-	set_x2(vcpu, APIC_SPIV, SPIV_ON);
-}
-
-static uint32_t *state_reg(struct kvm_lapic_state *state, uint32_t offset)
-{
-	return (uint32_t *)(state->regs + offset);
-}
-
-static uint32_t tsc_khz(struct test_vcpu *vcpu)
-{
-	return ioctl(vcpu->fd, KVM_GET_TSC_KHZ, 0L);
-}
-
-/* KVM_CAP_TSC_DEADLINE_TIMER says what KVM_GET_SUPPORTED_CPUID is silent about. */
-static void set_cpuid(struct test_vcpu *vcpu)
-{
-	struct kvm_cpuid2 *cpuid = test_supported_cpuid(vcpu->vm->dev_fd);
-
-	if (!test_check_extension(vcpu->vm->dev_fd, KVM_CAP_TSC_DEADLINE_TIMER))
-		test_die("no TSC deadline");
-	test_cpuid_find(cpuid, 1, 0)->ecx |= CPUID_1_ECX_TSC_DEADLINE;
-	if (ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
-		test_die("KVM_SET_CPUID2");
-	free(cpuid);
-}
+#include "lib/apic.h"
 
 FIXTURE(lapic) {
 	struct test_vm *vm;
@@ -117,7 +23,7 @@ FIXTURE_SETUP(lapic)
 {
 	self->vm = test_vm_create_irqchip();
 	self->vcpu = test_vcpu_create(self->vm, 0);
-	set_cpuid(self->vcpu);
+	apic_set_cpuid(self->vcpu);
 	test_irq_start(self->vcpu, 0, TEST_EOI_X2APIC);
 }
 
@@ -136,21 +42,21 @@ TEST_F(lapic, x2apic_values_after_reset)
 		APIC_TPR, APIC_PPR, APIC_ICR, APIC_TMICT, APIC_TMCCT, APIC_TDCR, APIC_ESR, APIC_ID,
 	};
 
-	enable_x2apic(self->vcpu);
-	EXPECT_EQ(x2(self->vcpu, APIC_LVR) & 0xff, 0x14);
-	EXPECT_GE(x2(self->vcpu, APIC_LVR) >> 16 & 0xff, 5);
-	EXPECT_EQ(x2(self->vcpu, APIC_LDR), 1);
-	EXPECT_EQ(x2(self->vcpu, APIC_SPIV), SPIV_ON);
+	apic_enable_x2(self->vcpu);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_LVR) & 0xff, 0x14);
+	EXPECT_GE(apic_x2(self->vcpu, APIC_LVR) >> 16 & 0xff, 5);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_LDR), 1);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_SPIV), SPIV_ON);
 	/* The boot CPU's pin for the PIC. */
-	EXPECT_EQ(x2(self->vcpu, APIC_LVT0), 0x700);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_LVT0), 0x700);
 	for (unsigned int i = 0; i < ARRAY_SIZE(masked); i++)
-		EXPECT_EQ(x2(self->vcpu, masked[i]), LVT_MASKED);
+		EXPECT_EQ(apic_x2(self->vcpu, masked[i]), LVT_MASKED);
 	for (unsigned int i = 0; i < ARRAY_SIZE(zero); i++)
-		EXPECT_EQ(x2(self->vcpu, zero[i]), 0);
+		EXPECT_EQ(apic_x2(self->vcpu, zero[i]), 0);
 	for (unsigned int i = 0; i < 8; i++) {
-		EXPECT_EQ(x2(self->vcpu, APIC_ISR + 16 * i), 0);
-		EXPECT_EQ(x2(self->vcpu, APIC_TMR + 16 * i), 0);
-		EXPECT_EQ(x2(self->vcpu, APIC_IRR + 16 * i), 0);
+		EXPECT_EQ(apic_x2(self->vcpu, APIC_ISR + 16 * i), 0);
+		EXPECT_EQ(apic_x2(self->vcpu, APIC_TMR + 16 * i), 0);
+		EXPECT_EQ(apic_x2(self->vcpu, APIC_IRR + 16 * i), 0);
 	}
 }
 
@@ -169,7 +75,7 @@ TEST_F(lapic, x2apic_msrs_that_fault)
 	/* Before the switch to x2APIC mode there is none of them. */
 	EXPECT_FALSE(test_irq_rdmsr(self->vcpu, TEST_X2APIC(APIC_ID), &value));
 	EXPECT_FALSE(test_irq_wrmsr(self->vcpu, TEST_X2APIC(APIC_TPR), 0));
-	enable_x2apic(self->vcpu);
+	apic_enable_x2(self->vcpu);
 	for (unsigned int i = 0; i < ARRAY_SIZE(no_read); i++) {
 		EXPECT_FALSE(test_irq_rdmsr(self->vcpu, TEST_X2APIC(no_read[i]), &value))
 			TH_LOG("offset %#x", no_read[i]);
@@ -200,64 +106,64 @@ TEST_F(lapic, x2apic_msrs_that_fault)
 
 TEST_F(lapic, priorities)
 {
-	enable_x2apic(self->vcpu);
-	set_x2(self->vcpu, APIC_SELF_IPI, 0x50);
-	set_x2(self->vcpu, APIC_SELF_IPI, 0x40);
-	set_x2(self->vcpu, APIC_SELF_IPI, 0x61);
-	set_x2(self->vcpu, APIC_SELF_IPI, 0x50);
-	EXPECT_EQ(x2(self->vcpu, APIC_IRR + 0x20), 1 << (0x50 - 0x40) | 1 << 0);
-	EXPECT_EQ(x2(self->vcpu, APIC_IRR + 0x30), 1 << 1);
+	apic_enable_x2(self->vcpu);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x50);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x40);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x61);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x50);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_IRR + 0x20), 1 << (0x50 - 0x40) | 1 << 0);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_IRR + 0x30), 1 << 1);
 
-	set_x2(self->vcpu, APIC_TPR, 0x5f);
-	EXPECT_EQ(x2(self->vcpu, APIC_PPR), 0x5f);
+	apic_set_x2(self->vcpu, APIC_TPR, 0x5f);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_PPR), 0x5f);
 	test_irq_window(self->vcpu);
 	ASSERT_EQ(test_irq_count(self->vcpu), 1);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 0), 0x61);
 
-	set_x2(self->vcpu, APIC_TPR, 0);
+	apic_set_x2(self->vcpu, APIC_TPR, 0);
 	test_irq_window(self->vcpu);
 	ASSERT_EQ(test_irq_count(self->vcpu), 3);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 1), 0x50);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 2), 0x40);
-	EXPECT_EQ(x2(self->vcpu, APIC_IRR + 0x20), 0);
-	EXPECT_EQ(x2(self->vcpu, APIC_ISR + 0x20), 0);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_IRR + 0x20), 0);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_ISR + 0x20), 0);
 }
 
 TEST_F(lapic, in_service_blocks_its_class)
 {
-	enable_x2apic(self->vcpu);
+	apic_enable_x2(self->vcpu);
 	test_irq_set_eoi(self->vcpu, TEST_EOI_NONE);
-	set_x2(self->vcpu, APIC_SELF_IPI, 0x44);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x44);
 	test_irq_window(self->vcpu);
-	EXPECT_EQ(x2(self->vcpu, APIC_ISR + 0x20), 1 << 4);
-	EXPECT_EQ(x2(self->vcpu, APIC_PPR), 0x40);
-	set_x2(self->vcpu, APIC_SELF_IPI, 0x4f);
-	set_x2(self->vcpu, APIC_SELF_IPI, 0x33);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_ISR + 0x20), 1 << 4);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_PPR), 0x40);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x4f);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x33);
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_count(self->vcpu), 1);
-	set_x2(self->vcpu, APIC_SELF_IPI, 0x50);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x50);
 	test_irq_window(self->vcpu);
 	ASSERT_EQ(test_irq_count(self->vcpu), 2);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 1), 0x50);
-	EXPECT_EQ(x2(self->vcpu, APIC_PPR), 0x50);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_PPR), 0x50);
 
 	/* Each EOI ends the highest; the lower class has to wait for both. */
-	set_x2(self->vcpu, APIC_EOI, 0);
-	EXPECT_EQ(x2(self->vcpu, APIC_PPR), 0x40);
+	apic_set_x2(self->vcpu, APIC_EOI, 0);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_PPR), 0x40);
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_count(self->vcpu), 2);
-	set_x2(self->vcpu, APIC_EOI, 0);
+	apic_set_x2(self->vcpu, APIC_EOI, 0);
 	test_irq_window(self->vcpu);
 	ASSERT_EQ(test_irq_count(self->vcpu), 3);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 2), 0x4f);
-	set_x2(self->vcpu, APIC_EOI, 0);
+	apic_set_x2(self->vcpu, APIC_EOI, 0);
 	test_irq_window(self->vcpu);
 	ASSERT_EQ(test_irq_count(self->vcpu), 4);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 3), 0x33);
 	/* One too many does nothing. */
-	set_x2(self->vcpu, APIC_EOI, 0);
-	set_x2(self->vcpu, APIC_EOI, 0);
-	EXPECT_EQ(x2(self->vcpu, APIC_PPR), 0);
+	apic_set_x2(self->vcpu, APIC_EOI, 0);
+	apic_set_x2(self->vcpu, APIC_EOI, 0);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_PPR), 0);
 }
 
 TEST_F(lapic, xapic_writes_keep_reserved_bits)
@@ -283,105 +189,105 @@ TEST_F(lapic, xapic_writes_keep_reserved_bits)
 
 	test_irq_set_eoi(self->vcpu, TEST_EOI_XAPIC);
 	/* While the APIC is off by software, nothing can be unmasked. */
-	set_mmio(self->vcpu, APIC_SPIV, 0xff);
-	set_mmio(self->vcpu, APIC_LVTT, 0x31);
-	EXPECT_EQ(mmio(self->vcpu, APIC_LVTT), LVT_MASKED | 0x31);
-	set_mmio(self->vcpu, APIC_SPIV, SPIV_ON);
-	set_mmio(self->vcpu, APIC_LVTT, 0x31);
-	EXPECT_EQ(mmio(self->vcpu, APIC_LVTT), 0x31);
+	apic_set_mmio(self->vcpu, APIC_SPIV, 0xff);
+	apic_set_mmio(self->vcpu, APIC_LVTT, 0x31);
+	EXPECT_EQ(apic_mmio(self->vcpu, APIC_LVTT), LVT_MASKED | 0x31);
+	apic_set_mmio(self->vcpu, APIC_SPIV, SPIV_ON);
+	apic_set_mmio(self->vcpu, APIC_LVTT, 0x31);
+	EXPECT_EQ(apic_mmio(self->vcpu, APIC_LVTT), 0x31);
 	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
-		set_mmio(self->vcpu, rows[i].offset, rows[i].value);
-		EXPECT_EQ(mmio(self->vcpu, rows[i].offset), rows[i].expected)
+		apic_set_mmio(self->vcpu, rows[i].offset, rows[i].value);
+		EXPECT_EQ(apic_mmio(self->vcpu, rows[i].offset), rows[i].expected)
 			TH_LOG("offset %#x", rows[i].offset);
 	}
 	/* And is masked when it is turned off. */
-	set_mmio(self->vcpu, APIC_LVTPC, 0x32);
-	set_mmio(self->vcpu, APIC_SPIV, 0xff);
-	EXPECT_EQ(mmio(self->vcpu, APIC_LVTPC), LVT_MASKED | 0x32);
-	EXPECT_EQ(mmio(self->vcpu, APIC_LVR) & 0xff, 0x14);
+	apic_set_mmio(self->vcpu, APIC_LVTPC, 0x32);
+	apic_set_mmio(self->vcpu, APIC_SPIV, 0xff);
+	EXPECT_EQ(apic_mmio(self->vcpu, APIC_LVTPC), LVT_MASKED | 0x32);
+	EXPECT_EQ(apic_mmio(self->vcpu, APIC_LVR) & 0xff, 0x14);
 }
 
 TEST_F(lapic, xapic_self_ipi)
 {
 	test_irq_set_eoi(self->vcpu, TEST_EOI_XAPIC);
-	set_mmio(self->vcpu, APIC_SPIV, SPIV_ON);
-	set_mmio(self->vcpu, APIC_ICR, ICR_SELF | ICR_ASSERT | 0x55);
-	EXPECT_EQ(mmio(self->vcpu, APIC_ICR), ICR_SELF | ICR_ASSERT | 0x55);
-	EXPECT_EQ(mmio(self->vcpu, APIC_IRR + 0x20), 1 << (0x55 - 0x40));
+	apic_set_mmio(self->vcpu, APIC_SPIV, SPIV_ON);
+	apic_set_mmio(self->vcpu, APIC_ICR, ICR_SELF | ICR_ASSERT | 0x55);
+	EXPECT_EQ(apic_mmio(self->vcpu, APIC_ICR), ICR_SELF | ICR_ASSERT | 0x55);
+	EXPECT_EQ(apic_mmio(self->vcpu, APIC_IRR + 0x20), 1 << (0x55 - 0x40));
 	test_irq_halt(self->vcpu);
 	ASSERT_EQ(test_irq_count(self->vcpu), 1);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 0), 0x55);
 	/* By its logical id, flat. */
-	set_mmio(self->vcpu, APIC_LDR, 0x10000000);
-	set_mmio(self->vcpu, APIC_ICR2, 0x30000000);
-	set_mmio(self->vcpu, APIC_ICR, ICR_LOGICAL | ICR_ASSERT | 0x66);
+	apic_set_mmio(self->vcpu, APIC_LDR, 0x10000000);
+	apic_set_mmio(self->vcpu, APIC_ICR2, 0x30000000);
+	apic_set_mmio(self->vcpu, APIC_ICR, ICR_LOGICAL | ICR_ASSERT | 0x66);
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 1), 0x66);
 	/* To somebody who is not there. */
-	set_mmio(self->vcpu, APIC_ICR2, 0x20000000);
-	set_mmio(self->vcpu, APIC_ICR, ICR_LOGICAL | ICR_ASSERT | 0x67);
-	set_mmio(self->vcpu, APIC_ICR2, 0x05000000);
-	set_mmio(self->vcpu, APIC_ICR, ICR_ASSERT | 0x68);
+	apic_set_mmio(self->vcpu, APIC_ICR2, 0x20000000);
+	apic_set_mmio(self->vcpu, APIC_ICR, ICR_LOGICAL | ICR_ASSERT | 0x67);
+	apic_set_mmio(self->vcpu, APIC_ICR2, 0x05000000);
+	apic_set_mmio(self->vcpu, APIC_ICR, ICR_ASSERT | 0x68);
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_count(self->vcpu), 2);
 	if (test_irq_on_kvm())
 		return;
 	/* An illegal vector, and a register that is not there. */
-	set_mmio(self->vcpu, APIC_ICR, ICR_SELF | ICR_ASSERT | 0x0f);
-	set_mmio(self->vcpu, 0x40, 0);
-	set_mmio(self->vcpu, APIC_ESR, 0);
-	EXPECT_EQ(mmio(self->vcpu, APIC_ESR), 0x20 | 0x80);
-	set_mmio(self->vcpu, APIC_ESR, 0);
-	EXPECT_EQ(mmio(self->vcpu, APIC_ESR), 0);
+	apic_set_mmio(self->vcpu, APIC_ICR, ICR_SELF | ICR_ASSERT | 0x0f);
+	apic_set_mmio(self->vcpu, 0x40, 0);
+	apic_set_mmio(self->vcpu, APIC_ESR, 0);
+	EXPECT_EQ(apic_mmio(self->vcpu, APIC_ESR), 0x20 | 0x80);
+	apic_set_mmio(self->vcpu, APIC_ESR, 0);
+	EXPECT_EQ(apic_mmio(self->vcpu, APIC_ESR), 0);
 }
 
 TEST_F(lapic, one_shot_timer)
 {
 	uint64_t count;
 
-	enable_x2apic(self->vcpu);
-	set_x2(self->vcpu, APIC_TDCR, DIVIDE_BY_1);
-	set_x2(self->vcpu, APIC_LVTT, 0x77);
-	set_x2(self->vcpu, APIC_TMICT, 1000 * MS_NS);
-	count = x2(self->vcpu, APIC_TMCCT);
+	apic_enable_x2(self->vcpu);
+	apic_set_x2(self->vcpu, APIC_TDCR, DIVIDE_BY_1);
+	apic_set_x2(self->vcpu, APIC_LVTT, 0x77);
+	apic_set_x2(self->vcpu, APIC_TMICT, 1000 * MS_NS);
+	count = apic_x2(self->vcpu, APIC_TMCCT);
 	EXPECT_GT(count, 0);
 	EXPECT_LE(count, 1000 * MS_NS);
-	EXPECT_LE(x2(self->vcpu, APIC_TMCCT), count);
+	EXPECT_LE(apic_x2(self->vcpu, APIC_TMCCT), count);
 	/* A new divisor: the rest takes twice as long, the count is the same. */
-	set_x2(self->vcpu, APIC_TDCR, 0);
-	EXPECT_LE(x2(self->vcpu, APIC_TMCCT), count);
-	EXPECT_GT(x2(self->vcpu, APIC_TMCCT), 0);
-	set_x2(self->vcpu, APIC_TMICT, 0);
-	EXPECT_EQ(x2(self->vcpu, APIC_TMCCT), 0);
+	apic_set_x2(self->vcpu, APIC_TDCR, 0);
+	EXPECT_LE(apic_x2(self->vcpu, APIC_TMCCT), count);
+	EXPECT_GT(apic_x2(self->vcpu, APIC_TMCCT), 0);
+	apic_set_x2(self->vcpu, APIC_TMICT, 0);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_TMCCT), 0);
 
-	set_x2(self->vcpu, APIC_TMICT, MS_NS);
+	apic_set_x2(self->vcpu, APIC_TMICT, MS_NS);
 	test_irq_halt(self->vcpu);
 	ASSERT_EQ(test_irq_count(self->vcpu), 1);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 0), 0x77);
-	EXPECT_EQ(x2(self->vcpu, APIC_TMCCT), 0);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_TMCCT), 0);
 	/* Masked: it passes unheard. */
-	set_x2(self->vcpu, APIC_LVTT, LVT_MASKED | 0x77);
-	set_x2(self->vcpu, APIC_TMICT, MS_NS / 10);
-	test_irq_spin(self->vcpu, tsc_khz(self->vcpu));
+	apic_set_x2(self->vcpu, APIC_LVTT, LVT_MASKED | 0x77);
+	apic_set_x2(self->vcpu, APIC_TMICT, MS_NS / 10);
+	test_irq_spin(self->vcpu, apic_tsc_khz(self->vcpu));
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_count(self->vcpu), 1);
 }
 
 TEST_F(lapic, periodic_timer)
 {
-	enable_x2apic(self->vcpu);
-	set_x2(self->vcpu, APIC_TDCR, DIVIDE_BY_1);
-	set_x2(self->vcpu, APIC_LVTT, LVT_PERIODIC | 0x78);
-	set_x2(self->vcpu, APIC_TMICT, 2 * MS_NS);
+	apic_enable_x2(self->vcpu);
+	apic_set_x2(self->vcpu, APIC_TDCR, DIVIDE_BY_1);
+	apic_set_x2(self->vcpu, APIC_LVTT, LVT_PERIODIC | 0x78);
+	apic_set_x2(self->vcpu, APIC_TMICT, 2 * MS_NS);
 	for (unsigned int i = 0; i < 5; i++)
 		test_irq_halt(self->vcpu);
 	EXPECT_GE(test_irq_count(self->vcpu), 5);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 4), 0x78);
-	EXPECT_GT(x2(self->vcpu, APIC_TMCCT), 0);
-	set_x2(self->vcpu, APIC_TMICT, 0);
+	EXPECT_GT(apic_x2(self->vcpu, APIC_TMCCT), 0);
+	apic_set_x2(self->vcpu, APIC_TMICT, 0);
 	test_irq_window(self->vcpu);
 	test_irq_clear(self->vcpu);
-	test_irq_spin(self->vcpu, 5ull * tsc_khz(self->vcpu));
+	test_irq_spin(self->vcpu, 5ull * apic_tsc_khz(self->vcpu));
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_count(self->vcpu), 0);
 }
@@ -389,29 +295,29 @@ TEST_F(lapic, periodic_timer)
 /* The shortest period is a fifth of a millisecond: a storm leaves the guest and its host time. */
 TEST_F(lapic, storm_is_bounded)
 {
-	enable_x2apic(self->vcpu);
-	set_x2(self->vcpu, APIC_TDCR, DIVIDE_BY_1);
-	set_x2(self->vcpu, APIC_LVTT, LVT_PERIODIC | 0x79);
-	set_x2(self->vcpu, APIC_TMICT, 1);
+	apic_enable_x2(self->vcpu);
+	apic_set_x2(self->vcpu, APIC_TDCR, DIVIDE_BY_1);
+	apic_set_x2(self->vcpu, APIC_LVTT, LVT_PERIODIC | 0x79);
+	apic_set_x2(self->vcpu, APIC_TMICT, 1);
 	for (unsigned int i = 0; i < 20; i++) {
-		test_irq_spin(self->vcpu, tsc_khz(self->vcpu));
+		test_irq_spin(self->vcpu, apic_tsc_khz(self->vcpu));
 		test_irq_window(self->vcpu);
 	}
 	EXPECT_GE(test_irq_count(self->vcpu), 20);
 	EXPECT_LE(test_irq_count(self->vcpu), 60);
-	set_x2(self->vcpu, APIC_TMICT, 0);
+	apic_set_x2(self->vcpu, APIC_TMICT, 0);
 }
 
 TEST_F(lapic, tsc_deadline)
 {
-	uint64_t ms = tsc_khz(self->vcpu), deadline;
+	uint64_t ms = apic_tsc_khz(self->vcpu), deadline;
 
-	enable_x2apic(self->vcpu);
+	apic_enable_x2(self->vcpu);
 	/* In another mode the MSR is zero and stays so. */
 	test_irq_set_msr(self->vcpu, TEST_MSR_TSC_DEADLINE, ~0ull);
 	EXPECT_EQ(test_irq_msr(self->vcpu, TEST_MSR_TSC_DEADLINE), 0);
 
-	set_x2(self->vcpu, APIC_LVTT, LVT_DEADLINE | 0x80);
+	apic_set_x2(self->vcpu, APIC_LVTT, LVT_DEADLINE | 0x80);
 	deadline = test_irq_rdtsc(self->vcpu) + 2 * ms;
 	test_irq_set_msr(self->vcpu, TEST_MSR_TSC_DEADLINE, deadline);
 	test_irq_halt(self->vcpu);
@@ -439,17 +345,17 @@ TEST_F(lapic, tsc_deadline)
 	test_irq_set_msr(self->vcpu, TEST_MSR_TSC_DEADLINE, 0);
 	test_irq_spin(self->vcpu, 2 * ms);
 	test_irq_set_msr(self->vcpu, TEST_MSR_TSC_DEADLINE, test_irq_rdtsc(self->vcpu) + 2 * ms);
-	set_x2(self->vcpu, APIC_LVTT, 0x80);
+	apic_set_x2(self->vcpu, APIC_LVTT, 0x80);
 	EXPECT_EQ(test_irq_msr(self->vcpu, TEST_MSR_TSC_DEADLINE), 0);
-	set_x2(self->vcpu, APIC_LVTT, LVT_DEADLINE | 0x80);
+	apic_set_x2(self->vcpu, APIC_LVTT, LVT_DEADLINE | 0x80);
 	EXPECT_EQ(test_irq_msr(self->vcpu, TEST_MSR_TSC_DEADLINE), 0);
 	test_irq_spin(self->vcpu, 3 * ms);
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_count(self->vcpu), 4);
 
 	/* The initial count means nothing in this mode. */
-	set_x2(self->vcpu, APIC_TMICT, 1000);
-	EXPECT_EQ(x2(self->vcpu, APIC_TMICT), 0);
+	apic_set_x2(self->vcpu, APIC_TMICT, 1000);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_TMICT), 0);
 
 	/* A deadline in a million years does not come early, and the guest can be ended with it. */
 	test_irq_set_msr(self->vcpu, TEST_MSR_TSC_DEADLINE, ~0ull);
@@ -475,16 +381,16 @@ TEST_F(lapic, base_transitions)
 
 	EXPECT_TRUE(test_irq_wrmsr(self->vcpu, TEST_MSR_APIC_BASE, base | BASE_X2APIC));
 	EXPECT_FALSE(test_irq_wrmsr(self->vcpu, TEST_MSR_APIC_BASE, base));
-	set_x2(self->vcpu, APIC_SPIV, SPIV_ON);
+	apic_set_x2(self->vcpu, APIC_SPIV, SPIV_ON);
 	EXPECT_TRUE(test_irq_wrmsr(self->vcpu, TEST_MSR_APIC_BASE, base & ~BASE_ENABLE));
 	EXPECT_FALSE(test_irq_rdmsr(self->vcpu, TEST_X2APIC(APIC_ID), &value));
 	EXPECT_FALSE(test_irq_wrmsr(self->vcpu, TEST_MSR_APIC_BASE, base | BASE_X2APIC));
 	EXPECT_TRUE(test_irq_wrmsr(self->vcpu, TEST_MSR_APIC_BASE, base));
 	EXPECT_TRUE(test_irq_wrmsr(self->vcpu, TEST_MSR_APIC_BASE, base | BASE_X2APIC));
-	EXPECT_EQ(x2(self->vcpu, APIC_ID), 0);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_ID), 0);
 	/* Turned off, it forgot. */
 	if (!test_irq_on_kvm())
-		EXPECT_EQ(x2(self->vcpu, APIC_SPIV), 0xff);
+		EXPECT_EQ(apic_x2(self->vcpu, APIC_SPIV), 0xff);
 
 	/* A VMM may go where a guest may not, but not beyond the architecture. */
 	test_vcpu_sregs(self->vcpu, &sregs);
@@ -514,20 +420,20 @@ TEST_F(lapic, state_round_trip)
 {
 	struct kvm_lapic_state state, again;
 
-	enable_x2apic(self->vcpu);
-	set_x2(self->vcpu, APIC_TPR, 0x20);
-	set_x2(self->vcpu, APIC_LVTPC, LVT_MASKED | 0x44);
-	set_x2(self->vcpu, APIC_TDCR, DIVIDE_BY_1);
+	apic_enable_x2(self->vcpu);
+	apic_set_x2(self->vcpu, APIC_TPR, 0x20);
+	apic_set_x2(self->vcpu, APIC_LVTPC, LVT_MASKED | 0x44);
+	apic_set_x2(self->vcpu, APIC_TDCR, DIVIDE_BY_1);
 	ASSERT_EQ(ioctl(self->vcpu->fd, KVM_GET_LAPIC, &state), 0);
-	EXPECT_EQ(*state_reg(&state, APIC_TPR), 0x20);
-	EXPECT_EQ(*state_reg(&state, APIC_LVTPC), LVT_MASKED | 0x44);
-	EXPECT_EQ(*state_reg(&state, APIC_SPIV), SPIV_ON);
+	EXPECT_EQ(*apic_state_reg(&state, APIC_TPR), 0x20);
+	EXPECT_EQ(*apic_state_reg(&state, APIC_LVTPC), LVT_MASKED | 0x44);
+	EXPECT_EQ(*apic_state_reg(&state, APIC_SPIV), SPIV_ON);
 
 	/* A restored request is delivered, a restored count goes on. */
-	*state_reg(&state, APIC_IRR + 0x20) = 1 << 5;
-	*state_reg(&state, APIC_LVTT) = 0x46;
-	*state_reg(&state, APIC_TMICT) = 1000 * MS_NS;
-	*state_reg(&state, APIC_TMCCT) = MS_NS;
+	*apic_state_reg(&state, APIC_IRR + 0x20) = 1 << 5;
+	*apic_state_reg(&state, APIC_LVTT) = 0x46;
+	*apic_state_reg(&state, APIC_TMICT) = 1000 * MS_NS;
+	*apic_state_reg(&state, APIC_TMCCT) = MS_NS;
 	ASSERT_EQ(ioctl(self->vcpu->fd, KVM_SET_LAPIC, &state), 0);
 	test_irq_window(self->vcpu);
 	test_irq_halt(self->vcpu);
@@ -548,22 +454,22 @@ TEST_F(lapic, impossible_state)
 
 	if (test_irq_on_kvm())
 		SKIP(return, "KVM does not check");
-	enable_x2apic(self->vcpu);
+	apic_enable_x2(self->vcpu);
 	memset(&state, 0xff, sizeof(state));
 	ASSERT_EQ(ioctl(self->vcpu->fd, KVM_SET_LAPIC, &state), 0);
-	EXPECT_EQ(x2(self->vcpu, APIC_ID), 0);
-	EXPECT_EQ(x2(self->vcpu, APIC_LDR), 1);
-	EXPECT_EQ(x2(self->vcpu, APIC_LVR) & 0xff, 0x14);
-	EXPECT_EQ(x2(self->vcpu, APIC_LVT0), 0x1a7ff);
-	EXPECT_EQ(x2(self->vcpu, APIC_LVTERR), 0x100ff);
-	EXPECT_EQ(x2(self->vcpu, APIC_LVTT), LVT_PERIODIC | 0x100ff);
-	EXPECT_EQ(x2(self->vcpu, APIC_TDCR), 0xb);
-	EXPECT_EQ(x2(self->vcpu, APIC_PPR), 0xff);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_ID), 0);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_LDR), 1);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_LVR) & 0xff, 0x14);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_LVT0), 0x1a7ff);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_LVTERR), 0x100ff);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_LVTT), LVT_PERIODIC | 0x100ff);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_TDCR), 0xb);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_PPR), 0xff);
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_count(self->vcpu), 0);
 	memset(&state, 0, sizeof(state));
 	ASSERT_EQ(ioctl(self->vcpu->fd, KVM_SET_LAPIC, &state), 0);
-	EXPECT_EQ(x2(self->vcpu, APIC_IRR), 0);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_IRR), 0);
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_count(self->vcpu), 0);
 }
@@ -572,8 +478,8 @@ TEST_F(lapic, nmi)
 {
 	struct test_exception exception;
 
-	enable_x2apic(self->vcpu);
-	set_x2(self->vcpu, APIC_SELF_IPI, 0x50);
+	apic_enable_x2(self->vcpu);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x50);
 	ASSERT_EQ(ioctl(self->vcpu->fd, KVM_NMI, 0L), 0);
 	test_irq_begin_halt(self->vcpu);
 	test_vcpu_run_to_exception(self->vcpu, &exception);
@@ -627,146 +533,6 @@ TEST(no_irqchip)
 	EXPECT_EQ(test_irq_vector(vcpu, 0), 0x40);
 	test_vcpu_free(vcpu);
 	test_vm_free(vm);
-}
-
-/* KVM comes back once with EAGAIN when it has started the vCPU. */
-static void *run_thread(void *arg)
-{
-	struct test_vcpu *vcpu = arg;
-	int ret;
-
-	do {
-		ret = ioctl(vcpu->fd, KVM_RUN, 0L);
-	} while (ret && errno == EAGAIN);
-	if (ret)
-		test_die("KVM_RUN");
-	return NULL;
-}
-
-FIXTURE(smp) {
-	struct test_vm *vm;
-	struct test_vcpu *vcpu[2];
-};
-
-FIXTURE_SETUP(smp)
-{
-	self->vm = test_vm_create_irqchip();
-	for (unsigned int i = 0; i < 2; i++) {
-		self->vcpu[i] = test_vcpu_create(self->vm, i);
-		test_vcpu_set_supported_cpuid(self->vcpu[i]);
-	}
-	test_irq_start(self->vcpu[0], 0, TEST_EOI_X2APIC);
-	enable_x2apic(self->vcpu[0]);
-}
-
-FIXTURE_TEARDOWN(smp)
-{
-	test_vcpu_free(self->vcpu[1]);
-	test_vcpu_free(self->vcpu[0]);
-	test_vm_free(self->vm);
-}
-
-GUEST_CODE16(ap_start,
-	     "mov %cs, %ax\n"
-	     "outb %al, $0xe1\n");
-
-#define SIPI_VECTOR	0x9
-
-TEST_F(smp, init_and_sipi)
-{
-	struct kvm_mp_state mp_state;
-	struct kvm_sregs sregs;
-	pthread_t thread;
-
-	ASSERT_EQ(ioctl(self->vcpu[1]->fd, KVM_GET_MP_STATE, &mp_state), 0);
-	EXPECT_EQ(mp_state.mp_state, KVM_MP_STATE_UNINITIALIZED);
-	memcpy(test_vm_hva(self->vm, SIPI_VECTOR << 12), ap_start, ap_start_end - ap_start);
-	ASSERT_EQ(pthread_create(&thread, NULL, run_thread, self->vcpu[1]), 0);
-
-	/* A SIPI without an INIT before it is not heard. */
-	set_x2(self->vcpu[0], APIC_ICR, 1ull << 32 | ICR_SIPI | ICR_ASSERT | 0x20);
-	set_x2(self->vcpu[0], APIC_ICR, 1ull << 32 | ICR_INIT | ICR_ASSERT);
-	set_x2(self->vcpu[0], APIC_ICR, 1ull << 32 | ICR_SIPI | ICR_ASSERT | SIPI_VECTOR);
-	/* The second one, which the protocol asks for, finds it running. */
-	set_x2(self->vcpu[0], APIC_ICR, 1ull << 32 | ICR_SIPI | ICR_ASSERT | SIPI_VECTOR);
-	pthread_join(thread, NULL);
-
-	ASSERT_EQ(self->vcpu[1]->run->exit_reason, KVM_EXIT_IO);
-	EXPECT_EQ(self->vcpu[1]->run->io.port, TEST_PORT_DONE);
-	test_vcpu_sregs(self->vcpu[1], &sregs);
-	EXPECT_EQ(sregs.cs.selector, SIPI_VECTOR << 8);
-	EXPECT_EQ(sregs.cs.base, SIPI_VECTOR << 12);
-	ASSERT_EQ(ioctl(self->vcpu[1]->fd, KVM_GET_MP_STATE, &mp_state), 0);
-	EXPECT_EQ(mp_state.mp_state, KVM_MP_STATE_RUNNABLE);
-}
-
-/* A second vCPU that is in long mode and waits in HLT for each of these. */
-TEST_F(smp, ipi_destinations)
-{
-	static const struct {
-		const char *name;
-		uint64_t icr;
-		bool both;
-	} rows[] = {
-		{ "physical", 1ull << 32 | ICR_ASSERT, false },
-		{ "logical", 2ull << 32 | ICR_LOGICAL | ICR_ASSERT, false },
-		{ "logical, both", 3ull << 32 | ICR_LOGICAL | ICR_ASSERT, true },
-		{ "broadcast", 0xffffffffull << 32 | ICR_ASSERT, true },
-		{ "all but self", ICR_ALL_BUT | ICR_ASSERT, false },
-		{ "all", 0x80000 | ICR_ASSERT, true },
-		{ "lowest priority", 2ull << 32 | ICR_LOGICAL | 0x100 | ICR_ASSERT, false },
-	};
-	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
-
-	ASSERT_EQ(ioctl(self->vcpu[1]->fd, KVM_SET_MP_STATE, &runnable), 0);
-	test_irq_start(self->vcpu[1], 1, TEST_EOI_X2APIC);
-	enable_x2apic(self->vcpu[1]);
-	EXPECT_EQ(x2(self->vcpu[1], APIC_LDR), 2);
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(rows); i++) {
-		pthread_t thread;
-
-		test_irq_begin_halt(self->vcpu[1]);
-		ASSERT_EQ(pthread_create(&thread, NULL, run_thread, self->vcpu[1]), 0);
-		set_x2(self->vcpu[0], APIC_ICR, rows[i].icr | (0x60 + i));
-		pthread_join(thread, NULL);
-		ASSERT_EQ(test_irq_count(self->vcpu[1]), 1) TH_LOG("%s", rows[i].name);
-		EXPECT_EQ(test_irq_vector(self->vcpu[1], 0), 0x60 + i);
-		test_irq_window(self->vcpu[0]);
-		EXPECT_EQ(test_irq_count(self->vcpu[0]), rows[i].both) TH_LOG("%s", rows[i].name);
-		test_irq_clear(self->vcpu[0]);
-		test_irq_clear(self->vcpu[1]);
-	}
-	/* Nobody has this id. */
-	set_x2(self->vcpu[0], APIC_ICR, 77ull << 32 | ICR_ASSERT | 0x70);
-	test_irq_window(self->vcpu[0]);
-	test_irq_window(self->vcpu[1]);
-	EXPECT_EQ(test_irq_count(self->vcpu[0]) + test_irq_count(self->vcpu[1]), 0);
-}
-
-/* A timer that fires while its vCPU goes away. */
-TEST(free_with_armed_timers)
-{
-	if (test_irq_on_kvm())
-		SKIP(return, "it starves the emulated machine there");
-	for (unsigned int i = 0; i < 20; i++) {
-		struct test_vm *vm = test_vm_create_irqchip();
-		struct test_vcpu *vcpu = test_vcpu_create(vm, 0);
-		struct kvm_pit_config config = {};
-
-		ASSERT_EQ(ioctl(vm->fd, KVM_CREATE_PIT2, &config), 0);
-		test_vcpu_set_supported_cpuid(vcpu);
-		test_irq_start(vcpu, 0, TEST_EOI_X2APIC);
-		enable_x2apic(vcpu);
-		set_x2(vcpu, APIC_TDCR, DIVIDE_BY_1);
-		set_x2(vcpu, APIC_LVTT, LVT_PERIODIC | 0x60);
-		set_x2(vcpu, APIC_TMICT, 1);
-		test_irq_out(vcpu, 0x43, 0x34);
-		test_irq_out(vcpu, 0x40, 1);
-		test_irq_out(vcpu, 0x40, 0);
-		test_vcpu_free(vcpu);
-		test_vm_free(vm);
-	}
 }
 
 TEST_HARNESS_MAIN
