@@ -68,7 +68,8 @@ static struct vitrine_memslots *slots_of(struct vitrine_vcpu *vcpu)
 static bool memo_is_current(struct vitrine_vcpu *vcpu, const struct vitrine_fetch_memo *memo,
 			    const struct fetch *fetch)
 {
-	u64 changed, entry, bytes[2];
+	const u8 __user *last = memo->code + VITRINE_INSN_MAX_LEN - sizeof(u64);
+	u64 changed = 0, entry, bytes[2];
 	unsigned int i;
 
 	if (memo->rip != fetch->rip || memo->cr3 != fetch->cr3 || memo->mode != fetch->mode ||
@@ -78,13 +79,12 @@ static bool memo_is_current(struct vitrine_vcpu *vcpu, const struct vitrine_fetc
 		return false;
 	if (!user_read_access_begin(memo->code, VITRINE_INSN_MAX_LEN))
 		return false;
-	changed = 0;
 	for (i = 0; i < memo->nr_steps; i++) {
 		unsafe_get_user(entry, memo->steps[i].at, fault);
 		changed |= entry ^ memo->steps[i].entry;
 	}
 	unsafe_get_user(bytes[0], (const u64 __user *)memo->code, fault);
-	unsafe_get_user(bytes[1], (const u64 __user *)(memo->code + VITRINE_INSN_MAX_LEN - 8), fault);
+	unsafe_get_user(bytes[1], (const u64 __user *)last, fault);
 	user_read_access_end();
 	return !changed && bytes[0] == memo->bytes[0] &&
 	       bytes[1] == (memo->bytes[1] << 8 | memo->bytes[0] >> 56);
