@@ -51,7 +51,7 @@ static __always_inline void vitrine_guest_context_enter(unsigned long *rcu_noted
 	instrumentation_end();
 	if (!context_tracking_guest_enter()) {
 		instrumentation_begin();
-		if (unlikely(*rcu_noted_jiffies != jiffies)) {
+		if (unlikely(time_after(jiffies, *rcu_noted_jiffies))) {
 			*rcu_noted_jiffies = jiffies;
 			vitrine_rcu_note_guest();
 		}

@@ -89,7 +89,7 @@ static void write_accumulator(struct vitrine_vcpu *vcpu, const void *data, unsig
 		*(u16 *)rax = *(const u16 *)data;
 		break;
 	default:
-		*rax = *(const u32 *)data;	/* as every 32-bit result: the upper half becomes 0 */
+		*rax = *(const u32 *)data; /* the upper half becomes 0 */
 		break;
 	}
 }

@@ -99,7 +99,8 @@ static int online(unsigned int cpu)
 		ret = vitrine_backend->cpu_enable();
 	local_irq_restore(flags);
 	if (ret)
-		pr_err("CPU %u stays offline: it cannot enter root operation while virtual machines run\n", cpu);
+		pr_err("CPU %u stays offline: it cannot enter root operation while virtual machines run\n",
+		       cpu);
 	return ret;
 }
 
@@ -122,10 +123,10 @@ static int suspend(void)
 	return 0;
 }
 
-static void resume(void)
+static void wake(void)
 {
 	if (users && vitrine_backend->cpu_enable())
-		pr_err("root operation is lost after resume: virtual machines end with EIO\n");
+		pr_err("root operation is lost after sleep: virtual machines end with EIO\n");
 }
 
 static void shutdown(void)
@@ -133,7 +134,7 @@ static void shutdown(void)
 	vitrine_backend->cpu_disable();
 }
 
-VITRINE_SYSCORE(hardware_syscore, suspend, resume, shutdown);
+VITRINE_SYSCORE(hardware_syscore, suspend, wake, shutdown);
 
 /* Restart, halt, kexec: firmware or the next kernel must not find a CPU in VMX operation. */
 static int reboot_notify(struct notifier_block *nb, unsigned long action, void *unused)

@@ -17,7 +17,7 @@
 #include "compat.h"
 #include "ioctl.h"
 
-#define ON_STACK_BYTES	512	/* holds registers and special registers; larger arguments are allocated */
+#define ON_STACK_BYTES	512	/* holds special registers; what is larger is allocated */
 
 static int type_index(unsigned int cmd)
 {
@@ -40,10 +40,12 @@ int vitrine_ioctl_set_build(struct vitrine_ioctl_set *set)
 		for (row = *table; row->fn; row++) {
 			int type = type_index(row->cmd);
 			const struct vitrine_ioctl **slot;
+			bool has_arg;
 
 			if (WARN_ON(type < 0))
 				return -EINVAL;
-			slot = &set->by_nr[type][_IOC_DIR(row->cmd) != _IOC_NONE][_IOC_NR(row->cmd)];
+			has_arg = _IOC_DIR(row->cmd) != _IOC_NONE;
+			slot = &set->by_nr[type][has_arg][_IOC_NR(row->cmd)];
 			if (WARN(*slot, KBUILD_MODNAME ": two ioctls of number 0x%x\n",
 				 _IOC_NR(row->cmd)))
 				return -EINVAL;

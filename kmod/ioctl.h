@@ -26,9 +26,9 @@ struct vitrine_ioctl_arg {
 };
 
 /* Row flags. */
-#define VITRINE_IOCTL_LOCK	0x1	/* hold the object's lock (vm->lock, vcpu->mutex with the vCPU loaded) */
+#define VITRINE_IOCTL_LOCK	0x1	/* hold vm->lock, or vcpu->mutex with the vCPU loaded */
 #define VITRINE_IOCTL_RAW	0x2	/* no copying: the handler uses arg->user itself */
-#define VITRINE_IOCTL_NO_LOAD	0x4	/* vCPU rows: take the mutex but do not load the vCPU's hardware state */
+#define VITRINE_IOCTL_NO_LOAD	0x4	/* vCPU rows: take the mutex, do not load the vCPU */
 
 /**
  * struct vitrine_ioctl - one row

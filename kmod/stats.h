@@ -30,7 +30,7 @@ struct vitrine_vcpu_counters {
 	VITRINE_VCPU_COUNTERS(VITRINE_COUNTER_MEMBER)
 #undef VITRINE_COUNTER_MEMBER
 	u64 exit_count[VITRINE_NR_EXIT_REASONS];	/* by basic exit reason */
-	u64 exit_ticks[VITRINE_NR_EXIT_REASONS]; /* host TSC ticks from that exit to the next entry */
+	u64 exit_ticks[VITRINE_NR_EXIT_REASONS]; /* from that exit to the next entry */
 	u64 guest_ticks;				/* host TSC ticks inside the guest */
 	u64 host_ticks; /* host TSC ticks in RUN but outside the guest */
 };

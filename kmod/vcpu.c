@@ -8,6 +8,7 @@
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
@@ -39,7 +40,8 @@ void vitrine_vcpu_reset(struct vitrine_vcpu *vcpu, bool init)
 	vcpu->regs[VITRINE_REG_RIP] = 0xfff0;
 	vcpu->regs[VITRINE_REG_RFLAGS] = X86_EFLAGS_FIXED;
 	vcpu->regs[VITRINE_REG_RDX] = 0x600;	/* family 6: what firmware finds after reset */
-	vcpu->regs_avail = vcpu->regs_dirty = GENMASK(VITRINE_NR_REGS - 1, 0);
+	vcpu->regs_avail = GENMASK(VITRINE_NR_REGS - 1, 0);
+	vcpu->regs_dirty = vcpu->regs_avail;
 	vcpu->cr2 = 0;
 	vcpu->cr8 = 0;
 	vcpu->complete_user_exit = NULL;
@@ -184,7 +186,8 @@ static long vcpu_ioctl_set_signal_mask(void *obj, struct vitrine_ioctl_arg *arg)
 	if (copy_from_user(&header, arg->user, sizeof(header)))
 		return -EFAULT;
 	if (header.len != sizeof(set)) {
-		pr_debug_ratelimited("KVM_SET_SIGNAL_MASK: len is %u, must be %zu\n", header.len, sizeof(set));
+		pr_debug_ratelimited("KVM_SET_SIGNAL_MASK: len is %u, must be %zu\n", header.len,
+				     sizeof(set));
 		return -EINVAL;
 	}
 	if (copy_from_user(&set, arg->user + sizeof(header), sizeof(set)))
@@ -335,6 +338,7 @@ static struct vitrine_vcpu *alloc_vcpu(struct vitrine_vm *vm, u32 id)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->cpu = -1;
+	vcpu->rcu_noted_jiffies = jiffies;
 	mutex_init(&vcpu->mutex);
 	rcuwait_init(&vcpu->wait);
 	preempt_notifier_init(&vcpu->preempt_notifier, &preempt_ops);

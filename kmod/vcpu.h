@@ -62,7 +62,7 @@ enum vitrine_request {
 	VITRINE_REQ_APIC_EVENT, /* INIT or SIPI arrived */
 	VITRINE_REQ_TRIPLE_FAULT, /* end with KVM_EXIT_SHUTDOWN */
 	VITRINE_REQ_EOI_EXIT, /* vcpu->eoi_vector was ended: KVM_EXIT_IOAPIC_EOI (split irqchip) */
-	VITRINE_REQ_DEBUG_EXIT, /* a step is done, or a breakpoint of the VMM's hit: KVM_EXIT_DEBUG */
+	VITRINE_REQ_DEBUG_EXIT, /* a step or breakpoint of the VMM's: KVM_EXIT_DEBUG */
 	VITRINE_REQ_KICK, /* nothing but: come out once */
 	VITRINE_NR_REQUESTS
 };
@@ -137,7 +137,7 @@ struct vitrine_vcpu {
 	u64 tsc_offset;				/* [v] guest TSC = host TSC scaled + offset */
 	u64 tsc_multiplier; /* [v] 48-bit fixed point; 1 << 48 without scaling */
 
-	u64 deadline_tsc;			/* [v] host TSC that ends a stay in the guest; 0: none */
+	u64 deadline_tsc; /* [v] host TSC that ends a stay in the guest; 0: none */
 	bool exits_at_deadline;			/* [I] the vendor's code does that */
 
 	struct vitrine_events events;		/* [v] */

@@ -149,7 +149,9 @@ void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why)
 	if (xchg(&vm->dead, true))
 		return;
 	pr_warn_ratelimited("VM %llu ended: %s\n", vm->id, why);
-	/* Those that sleep must come out to hear of it; each by itself, as interrupts may be off. */
+	/*
+	 * Those that sleep must come out to hear of it; each by itself, as interrupts may be off.
+	 */
 	vitrine_vm_for_each_vcpu(index, vcpu, vm)
 		vitrine_vcpu_request_and_kick(vcpu, VITRINE_REQ_KICK);
 }
@@ -272,7 +274,8 @@ static long vm_ioctl_enable_cap(void *obj, struct vitrine_ioctl_arg *arg)
 	case KVM_CAP_X2APIC_API:
 		return vitrine_irq_enable_x2apic_api(vm, cap->args[0]);
 	default:
-		pr_debug_ratelimited("KVM_ENABLE_CAP: cap %u cannot be enabled on a VM\n", cap->cap);
+		pr_debug_ratelimited("KVM_ENABLE_CAP: cap %u cannot be enabled on a VM\n",
+				     cap->cap);
 		return -EINVAL;
 	}
 }

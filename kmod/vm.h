@@ -8,7 +8,7 @@
  *	  vm->lock
  *	    vm->slots_lock		memory slots are changed
  *	      mm->mmap_lock
- *	        vm->mmu.lock		second-level tables are read or changed (spinning, taken by the mmu notifier)
+ *	        vm->mmu.lock		second-level tables; spinning, the mmu notifier's
  *	    vm->irq.lock		interrupt routing and chip creation are changed
  *	      chip locks (pic, ioapic, pit, lapic timer; spinning, interrupts off)
  *

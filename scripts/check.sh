@@ -124,12 +124,16 @@ style()
 # spell their names as they like.
 check_style()
 {
+	# Lists that expand to declarations (X(name)) are no expressions, and the kernel's own
+	# names of MTRRs are as they are.
+	local lists=COMPLEX_MACRO,MACRO_ARG_REUSE,MACRO_ARG_PRECEDENCE,TRAILING_SEMICOLON
 	local bad=0 user=BIT_MACRO,CAMELCASE,PREFER_KERNEL_TYPES,AVOID_EXTERNS,VOLATILE
 
-	user=$user,ARRAY_SIZE,MACRO_WITH_FLOW_CONTROL
+	lists=$lists,MULTISTATEMENT_MACRO_USE_DO_WHILE,CAMELCASE,UNCOMMENTED_DEFINITION
+	user=$user,ARRAY_SIZE,MACRO_WITH_FLOW_CONTROL,STRING_FRAGMENTS,SPACING,$lists
 	scripts/kernel-get.sh 6.1 cloud source
 	# It takes the % before a label of "asm goto" for an operator.
-	sources 'kmod/*.[chS]' | grep -v '^kmod/vmx/\(insn.h\|cpu.c\)$' | style '' || bad=1
+	sources 'kmod/*.[chS]' | grep -v '^kmod/vmx/\(insn.h\|cpu.c\)$' | style ",$lists" || bad=1
 	sources kmod/vmx/insn.h kmod/vmx/cpu.c | style ,SPACING || bad=1
 	sources 'uapi/*.h' 'tools/*.[ch]' 'tests/*.[chS]' 'scripts/*.[chS]' |
 		style ",$user" || bad=1

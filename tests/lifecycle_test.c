@@ -19,7 +19,7 @@
 #include <vitrine.h>
 
 #define ROUNDS		300
-#define LEAK_KIB	2048	/* what a count of per-CPU caches may come to; a leaked page a round is 1,200 */
+#define LEAK_KIB	2048	/* per-CPU caches; a leaked page a round is 1,200 */
 
 /* Runs for ever without an exit but for interrupts. */
 GUEST_CODE(guest_spin, "1: jmp 1b\n");
@@ -159,7 +159,6 @@ TEST(sigkill_inside_run)
 
 	for (i = 0; i < ARRAY_SIZE(guests); i++) {
 		for (round = 0; round < rounds; round++) {
-
 			kill_runner(_metadata, guests[i].start, guests[i].end - guests[i].start,
 				    host_random(&seed) % 4000);
 		}

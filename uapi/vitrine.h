@@ -7,16 +7,17 @@
  * creator's, -EFAULT for a bad pointer, -ENOTTY where the running module does not know it.
  *
  * VITRINE_GET_CAPS (device fd)
- *	Out: struct vitrine_caps. What this CPU offers of VMX, as the module read it at load: the raw capability
- *	MSRs, and who holds VMX now. Needs no VM. Errors: none of its own.
+ *	Out: struct vitrine_caps. What this CPU offers of VMX, as the module read it at load:
+ *	the raw capability MSRs, and who holds VMX now. Needs no VM. Errors: none of its own.
  *
  * VITRINE_GET_MITIGATIONS (device fd)
- *	Out: struct vitrine_mitigations. What the entry path does against side channels on this CPU: a bit in
- *	@needed for each attack this CPU is open to, and one in @active for each that the module counters now.
+ *	Out: struct vitrine_mitigations. What the entry path does against side channels on this
+ *	CPU: a bit in @needed for each attack this CPU is open to, and one in @active for each
+ *	that the module counters now.
  *
  * VITRINE_GET_STATS (vCPU fd)
- *	Out: struct vitrine_vcpu_stats. Counters of one vCPU since its creation. Waits while the vCPU is inside
- *	KVM_RUN in another thread. Ticks are of the host's TSC.
+ *	Out: struct vitrine_vcpu_stats. Counters of one vCPU since its creation. Waits while the
+ *	vCPU is inside KVM_RUN in another thread. Ticks are of the host's TSC.
  */
 #ifndef _UAPI_VITRINE_H
 #define _UAPI_VITRINE_H
@@ -58,14 +59,14 @@ struct vitrine_caps {
 #define VITRINE_GET_CAPS	_IOR(VITRINE_IOC_MAGIC, 0x00, struct vitrine_caps)
 
 /* Bits of struct vitrine_mitigations. */
-#define VITRINE_MIT_ITLB_MULTIHIT	(1ULL << 0)	/* huge pages not executable, split on fetch */
-#define VITRINE_MIT_L1TF		(1ULL << 1)	/* L1D flushed before entry, inverted non-present entries */
-#define VITRINE_MIT_MDS			(1ULL << 2)	/* VERW last before entry (MDS, TAA, MMIO stale data) */
+#define VITRINE_MIT_ITLB_MULTIHIT	(1ULL << 0)	/* huge pages not executable */
+#define VITRINE_MIT_L1TF		(1ULL << 1)	/* L1D flushed before entry */
+#define VITRINE_MIT_MDS			(1ULL << 2)	/* VERW last before entry */
 #define VITRINE_MIT_RSB			(1ULL << 3)	/* return stack filled after exit */
 #define VITRINE_MIT_BHI			(1ULL << 4)	/* branch history cleared after exit */
-#define VITRINE_MIT_SPEC_CTRL		(1ULL << 5)	/* IA32_SPEC_CTRL switched with the guest's */
+#define VITRINE_MIT_SPEC_CTRL		(1ULL << 5)	/* IA32_SPEC_CTRL switched */
 #define VITRINE_MIT_IBPB		(1ULL << 6)	/* predictor barrier between vCPUs */
-#define VITRINE_MIT_VMSCAPE		(1ULL << 7)	/* predictor barrier before the VMM after a guest ran */
+#define VITRINE_MIT_VMSCAPE		(1ULL << 7)	/* predictor barrier before the VMM */
 #define VITRINE_NR_MITIGATIONS		8
 
 /**
@@ -105,7 +106,7 @@ struct vitrine_vcpu_stats {
 
 /* Names of vitrine_vcpu_stats.counter[], in order, separated by commas; the rest are zero. */
 #define VITRINE_COUNTER_NAMES	\
-	"runs,user_exits,signal_exits,halts,halt_ticks,irq_injected,nmi_injected,exceptions_injected," \
-	"mem_faults,mem_fault_retries,insn_decoded,tlb_flushes,preemptions"
+	"runs,user_exits,signal_exits,halts,halt_ticks,irq_injected,nmi_injected," \
+	"exceptions_injected,mem_faults,mem_fault_retries,insn_decoded,tlb_flushes,preemptions"
 
 #endif

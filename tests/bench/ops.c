@@ -242,9 +242,10 @@ static uint64_t create(const void *arg)
 	return created;
 }
 
-
-
-/* KiB of kernel memory: what MemAvailable lost to VMs without memory and with a vCPU that never ran. */
+/*
+ * KiB of kernel memory: what MemAvailable lost to VMs without memory and with a vCPU that never
+ * ran.
+ */
 static void print_memory(void)
 {
 	int dev = test_dev_open(), vm[IDLE_VMS], vcpu[IDLE_VMS], i;

@@ -38,7 +38,7 @@ lab --cpus 2 --check-budget --file tests/host/lab_test.sh:/root/copy -- \
 result $? 7 "the command's exit code, within the budget of ticks"
 result "$(head -n 1 "$out")" 2 "as many CPUs as asked for"
 result "$(sed -n 2p "$out")" "$(sha256sum <tests/host/lab_test.sh)" "a file put into it arrives whole"
-lab --cpus 1 --timeout 45 -- sleep 1000
+lab --cpus 1 --timeout 75 -- sleep 1000
 result $? 124 "a time-out"
 lab --no-such-option -- true
 result $? 125 "an option that it does not know"
