@@ -14,31 +14,31 @@
 GUEST_CODE(out_sizes64,
 	   "mov $0x510, %edx\n"
 	   "mov $0x1122334455667788, %rax\n"
-	   "outb %al, %dx\n" "outw %ax, %dx\n" "outl %eax, %dx\n" GUEST_DONE);
+	   "outb %al, %dx\n outw %ax, %dx\n outl %eax, %dx\n" GUEST_DONE);
 GUEST_CODE32(out_sizes32,
 	     "mov $0x510, %edx\n"
 	     "mov $0x55667788, %eax\n"
-	     "outb %al, %dx\n" "outw %ax, %dx\n" "outl %eax, %dx\n" GUEST_DONE);
+	     "outb %al, %dx\n outw %ax, %dx\n outl %eax, %dx\n" GUEST_DONE);
 GUEST_CODE16(out_sizes16,
 	     "mov $0x510, %dx\n"
 	     "mov $0x55667788, %eax\n"
-	     "outb %al, %dx\n" "outw %ax, %dx\n" "outl %eax, %dx\n" GUEST_DONE);
+	     "outb %al, %dx\n outw %ax, %dx\n outl %eax, %dx\n" GUEST_DONE);
 GUEST_CODE(in_sizes64,
 	   "mov $0x510, %edx\n"
-	   "mov $-1, %rax\n" "inb %dx, %al\n" "mov %rax, %rbx\n"
-	   "mov $-1, %rax\n" "inw %dx, %ax\n" "mov %rax, %rcx\n"
-	   "mov $-1, %rax\n" "inl %dx, %eax\n" GUEST_DONE);
+	   "mov $-1, %rax\n inb %dx, %al\n mov %rax, %rbx\n"
+	   "mov $-1, %rax\n inw %dx, %ax\n mov %rax, %rcx\n"
+	   "mov $-1, %rax\n inl %dx, %eax\n" GUEST_DONE);
 GUEST_CODE32(in_sizes32,
 	     "mov $0x510, %edx\n"
-	     "mov $-1, %eax\n" "inb %dx, %al\n" "mov %eax, %ebx\n"
-	     "mov $-1, %eax\n" "inw %dx, %ax\n" "mov %eax, %ecx\n"
-	     "mov $-1, %eax\n" "inl %dx, %eax\n" GUEST_DONE);
+	     "mov $-1, %eax\n inb %dx, %al\n mov %eax, %ebx\n"
+	     "mov $-1, %eax\n inw %dx, %ax\n mov %eax, %ecx\n"
+	     "mov $-1, %eax\n inl %dx, %eax\n" GUEST_DONE);
 GUEST_CODE16(in_sizes16,
 	     "mov $0x510, %dx\n"
-	     "mov $-1, %eax\n" "inb %dx, %al\n" "mov %eax, %ebx\n"
-	     "mov $-1, %eax\n" "inw %dx, %ax\n" "mov %eax, %ecx\n"
-	     "mov $-1, %eax\n" "inl %dx, %eax\n" GUEST_DONE);
-GUEST_CODE(immediate_ports, "inb $0x51, %al\n" "outl %eax, $0x52\n" GUEST_DONE);
+	     "mov $-1, %eax\n inb %dx, %al\n mov %eax, %ebx\n"
+	     "mov $-1, %eax\n inw %dx, %ax\n mov %eax, %ecx\n"
+	     "mov $-1, %eax\n inl %dx, %eax\n" GUEST_DONE);
+GUEST_CODE(immediate_ports, "inb $0x51, %al\n outl %eax, $0x52\n" GUEST_DONE);
 
 FIXTURE(io) {
 	struct test_vm *vm;
@@ -86,9 +86,11 @@ FIXTURE_VARIANT(modes) {
 FIXTURE_VARIANT_ADD(modes, real) {
 	REAL, out_sizes16, out_sizes16_end, in_sizes16, in_sizes16_end
 };
+
 FIXTURE_VARIANT_ADD(modes, protected) {
 	PROTECTED, out_sizes32, out_sizes32_end, in_sizes32, in_sizes32_end
 };
+
 FIXTURE_VARIANT_ADD(modes, long) {
 	LONG, out_sizes64, out_sizes64_end, in_sizes64, in_sizes64_end
 };

@@ -5,6 +5,7 @@
  * runs it once on RAM) must come out the same when it is done for the guest.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -24,135 +25,134 @@
 #define LOGICAL		(ARITHMETIC & ~AF)	/* AND, OR, XOR and TEST leave AF undefined */
 #define BIT_TEST	CF			/* BT and its kin leave the others undefined */
 
+/* An instruction that is compared, and the flags that it defines. */
+struct form {
+	const char *name;
+	const char *code, *end;
+	uint64_t flags;
+};
+
+/* The forms of a table are gathered by the linker. */
+#define FORM(table, bits, name, body, defined)						\
+	GUEST_CODE_BITS(table##_##name, bits, body "\n" GUEST_DONE);			\
+	static const struct form form_##table##_##name					\
+	__attribute__((used, aligned(8), section(#table))) = {				\
+		#name, table##_##name, table##_##name##_end, defined			\
+	}
+#define FORM64(name, body, defined)	FORM(forms64, "64", name, body, defined)
+#define FORM32(name, body, defined)	FORM(forms32, "32", name, body, defined)
+#define FORM16(name, body, defined)	FORM(forms16, "16", name, body, defined)
+
+extern const struct form __start_forms64[], __stop_forms64[];
+extern const struct form __start_forms32[], __stop_forms32[];
+extern const struct form __start_forms16[], __stop_forms16[];
+
 /*
  * rdi: the operand; rsi: the same, 64 bytes on; r8: memory; rcx: 3; the other registers hold
  * patterns, XMM0 and XMM1 begin as zero.
  */
-#define FORMS(X)								\
-	X(mov_store8, "mov %cl, (%rdi)", ARITHMETIC)				\
-	X(mov_store8_high, "mov %ch, 1(%rdi)", ARITHMETIC)			\
-	X(mov_store8_rex, "mov %sil, (%rdi)", ARITHMETIC)			\
-	X(mov_store16, "mov %bx, (%rdi)", ARITHMETIC)				\
-	X(mov_store32, "mov %r9d, (%rdi)", ARITHMETIC)				\
-	X(mov_store64, "mov %r15, (%rdi)", ARITHMETIC)				\
-	X(mov_load8, "mov (%rdi), %al", ARITHMETIC)				\
-	X(mov_load8_high, "mov (%rdi), %dh", ARITHMETIC)			\
-	X(mov_load16, "mov (%rdi), %r10w", ARITHMETIC)				\
-	X(mov_load32, "mov (%rdi), %ebx", ARITHMETIC)				\
-	X(mov_load64, "mov (%rdi), %rbp", ARITHMETIC)				\
-	X(mov_load_rsp, "mov (%rdi), %rsp\n lea 0x30000, %rsp", ARITHMETIC)	\
-	X(mov_imm8, "movb $0x5a, (%rdi)", ARITHMETIC)				\
-	X(mov_imm16, "movw $0x1234, (%rdi)", ARITHMETIC)			\
-	X(mov_imm32, "movl $0x12345678, (%rdi)", ARITHMETIC)			\
-	X(mov_imm64, "movq $-2, (%rdi)", ARITHMETIC)				\
-	X(mov_indexed, "mov %ebx, -8(%rdi,%rcx,4)", ARITHMETIC)			\
-	X(mov_addr32, "mov %ebx, (%edi)", ARITHMETIC)				\
-	X(movnti, "movnti %rbx, (%rdi)", ARITHMETIC)				\
-	X(movzx8, "movzbl (%rdi), %eax", ARITHMETIC)				\
-	X(movzx8_16, "movzbw (%rdi), %ax", ARITHMETIC)				\
-	X(movzx16, "movzwq (%rdi), %rax", ARITHMETIC)				\
-	X(movsx8, "movsbl (%rdi), %eax", ARITHMETIC)				\
-	X(movsx16, "movswq 2(%rdi), %rax", ARITHMETIC)				\
-	X(movsxd, "movslq (%rdi), %r11", ARITHMETIC)				\
-	X(add_store, "add %ebx, (%rdi)", ARITHMETIC)				\
-	X(add_load, "add (%rdi), %rbx", ARITHMETIC)				\
-	X(add_imm8, "addw $-3, (%rdi)", ARITHMETIC)				\
-	X(adc_store, "stc\n adc %bl, (%rdi)", ARITHMETIC)			\
-	X(sbb_load, "stc\n sbb (%rdi), %rbx", ARITHMETIC)			\
-	X(sub_store, "sub %rbx, (%rdi)", ARITHMETIC)				\
-	X(sub_load, "sub (%rdi), %bx", ARITHMETIC)				\
-	X(cmp_store, "cmp %ebx, (%rdi)", ARITHMETIC)				\
-	X(cmp_load, "cmp (%rdi), %rbx", ARITHMETIC)				\
-	X(cmp_imm, "cmpb $0x7f, (%rdi)", ARITHMETIC)				\
-	X(and_store, "and %ebx, (%rdi)", LOGICAL)				\
-	X(and_load, "and (%rdi), %rbx", LOGICAL)				\
-	X(and_imm, "andl $0xff00ff, (%rdi)", LOGICAL)				\
-	X(or_store, "or %bx, (%rdi)", LOGICAL)					\
-	X(or_imm, "orb $0x81, (%rdi)", LOGICAL)					\
-	X(xor_store, "xor %rbx, (%rdi)", LOGICAL)				\
-	X(xor_load, "xor (%rdi), %bl", LOGICAL)					\
-	X(test_reg, "test %ebx, (%rdi)", LOGICAL)				\
-	X(test_imm, "testb $0x80, (%rdi)", LOGICAL)				\
-	X(not_64, "notq (%rdi)", ARITHMETIC)					\
-	X(neg_32, "negl (%rdi)", ARITHMETIC)					\
-	X(inc_8, "incb (%rdi)", ARITHMETIC)					\
-	X(dec_64, "decq (%rdi)", ARITHMETIC)					\
-	X(xchg_32, "xchg %ebx, (%rdi)", ARITHMETIC)				\
-	X(xchg_8, "xchg %bh, (%rdi)", ARITHMETIC)				\
-	X(xadd_64, "lock xadd %rbx, (%rdi)", ARITHMETIC)			\
-	X(lock_or, "lock orl $0, (%rdi)", LOGICAL)				\
-	X(cmpxchg_fails, "cmpxchg %ebx, (%rdi)", ARITHMETIC)			\
-	X(cmpxchg_works, "mov (%r8), %rax\n cmpxchg %rbx, (%rdi)", ARITHMETIC)	\
-	X(cmpxchg8b, "mov (%r8), %eax\n mov 4(%r8), %edx\n lock cmpxchg8b (%rdi)", ARITHMETIC)	\
-	X(cmpxchg8b_fails, "cmpxchg8b (%rdi)", ARITHMETIC)			\
-	X(bt_imm, "btl $9, (%rdi)", BIT_TEST)					\
-	X(bt_reg, "bt %rcx, (%rdi)", BIT_TEST)					\
-	X(bts_imm, "btsw $3, (%rdi)", BIT_TEST)					\
-	X(bts_far, "mov $517, %ebx\n bts %ebx, (%rdi)", BIT_TEST)		\
-	X(btr_back, "mov $-1, %rbx\n btr %rbx, 8(%rdi)", BIT_TEST)		\
-	X(btc_reg, "lock btc %ecx, (%rdi)", BIT_TEST)				\
-	X(cmov_taken, "stc\n cmovc (%rdi), %eax", ARITHMETIC)			\
-	X(cmov_not_taken, "stc\n cmovnc (%rdi), %eax", ARITHMETIC)		\
-	X(setcc, "stc\n setc (%rdi)", ARITHMETIC)				\
-	X(push_load, "mov (%rdi), %rax\n push %rax\n pop %rdx", ARITHMETIC)	\
-	X(stosb, "rep stosb", ARITHMETIC)					\
-	X(stosq, "rep stosq", ARITHMETIC)					\
-	X(stosl_once, "stosl", ARITHMETIC)					\
-	X(stosw_down, "std\n add $16, %rdi\n rep stosw\n cld", ARITHMETIC)	\
-	X(movsb, "rep movsb", ARITHMETIC)					\
-	X(movsl, "rep movsl", ARITHMETIC)					\
-	X(movsq_to_memory, "mov %rdi, %rsi\n mov %r8, %rdi\n rep movsq", ARITHMETIC)	\
-	X(movsq_from_memory, "mov %r8, %rsi\n rep movsq", ARITHMETIC)		\
-	X(movs_none, "xor %ecx, %ecx\n rep movsb\n lodsb", LOGICAL)		\
-	X(lods, "mov %rdi, %rsi\n lodsl", ARITHMETIC)				\
-	X(scas, "repne scasb", ARITHMETIC)					\
-	X(cmps, "repe cmpsw", ARITHMETIC)					\
-	X(movdqu_load, "movdqu (%rdi), %xmm1\n movdqu %xmm1, 32(%r8)", ARITHMETIC)	\
-	X(movdqu_store, "movdqu 8(%r8), %xmm9\n movdqu %xmm9, (%rdi)", ARITHMETIC)	\
-	X(movups, "movups 16(%rdi), %xmm15\n movups %xmm15, (%rdi)", ARITHMETIC)	\
-	X(movq_load, "movdqu (%r8), %xmm0\n movq (%rdi), %xmm0\n movdqu %xmm0, 64(%r8)", ARITHMETIC)	\
-	X(movd_store, "movdqu (%r8), %xmm3\n movd %xmm3, (%rdi)", ARITHMETIC)	\
-	X(movntdq, "movdqu (%r8), %xmm3\n and $-16, %rdi\n movntdq %xmm3, (%rdi)", LOGICAL)
+FORM64(mov_store8, "mov %cl, (%rdi)", ARITHMETIC);
+FORM64(mov_store8_high, "mov %ch, 1(%rdi)", ARITHMETIC);
+FORM64(mov_store8_rex, "mov %sil, (%rdi)", ARITHMETIC);
+FORM64(mov_store16, "mov %bx, (%rdi)", ARITHMETIC);
+FORM64(mov_store32, "mov %r9d, (%rdi)", ARITHMETIC);
+FORM64(mov_store64, "mov %r15, (%rdi)", ARITHMETIC);
+FORM64(mov_load8, "mov (%rdi), %al", ARITHMETIC);
+FORM64(mov_load8_high, "mov (%rdi), %dh", ARITHMETIC);
+FORM64(mov_load16, "mov (%rdi), %r10w", ARITHMETIC);
+FORM64(mov_load32, "mov (%rdi), %ebx", ARITHMETIC);
+FORM64(mov_load64, "mov (%rdi), %rbp", ARITHMETIC);
+FORM64(mov_load_rsp, "mov (%rdi), %rsp\n lea 0x30000, %rsp", ARITHMETIC);
+FORM64(mov_imm8, "movb $0x5a, (%rdi)", ARITHMETIC);
+FORM64(mov_imm16, "movw $0x1234, (%rdi)", ARITHMETIC);
+FORM64(mov_imm32, "movl $0x12345678, (%rdi)", ARITHMETIC);
+FORM64(mov_imm64, "movq $-2, (%rdi)", ARITHMETIC);
+FORM64(mov_indexed, "mov %ebx, -8(%rdi,%rcx,4)", ARITHMETIC);
+FORM64(mov_addr32, "mov %ebx, (%edi)", ARITHMETIC);
+FORM64(movnti, "movnti %rbx, (%rdi)", ARITHMETIC);
+FORM64(movzx8, "movzbl (%rdi), %eax", ARITHMETIC);
+FORM64(movzx8_16, "movzbw (%rdi), %ax", ARITHMETIC);
+FORM64(movzx16, "movzwq (%rdi), %rax", ARITHMETIC);
+FORM64(movsx8, "movsbl (%rdi), %eax", ARITHMETIC);
+FORM64(movsx16, "movswq 2(%rdi), %rax", ARITHMETIC);
+FORM64(movsxd, "movslq (%rdi), %r11", ARITHMETIC);
+FORM64(add_store, "add %ebx, (%rdi)", ARITHMETIC);
+FORM64(add_load, "add (%rdi), %rbx", ARITHMETIC);
+FORM64(add_imm8, "addw $-3, (%rdi)", ARITHMETIC);
+FORM64(adc_store, "stc\n adc %bl, (%rdi)", ARITHMETIC);
+FORM64(sbb_load, "stc\n sbb (%rdi), %rbx", ARITHMETIC);
+FORM64(sub_store, "sub %rbx, (%rdi)", ARITHMETIC);
+FORM64(sub_load, "sub (%rdi), %bx", ARITHMETIC);
+FORM64(cmp_store, "cmp %ebx, (%rdi)", ARITHMETIC);
+FORM64(cmp_load, "cmp (%rdi), %rbx", ARITHMETIC);
+FORM64(cmp_imm, "cmpb $0x7f, (%rdi)", ARITHMETIC);
+FORM64(and_store, "and %ebx, (%rdi)", LOGICAL);
+FORM64(and_load, "and (%rdi), %rbx", LOGICAL);
+FORM64(and_imm, "andl $0xff00ff, (%rdi)", LOGICAL);
+FORM64(or_store, "or %bx, (%rdi)", LOGICAL);
+FORM64(or_imm, "orb $0x81, (%rdi)", LOGICAL);
+FORM64(xor_store, "xor %rbx, (%rdi)", LOGICAL);
+FORM64(xor_load, "xor (%rdi), %bl", LOGICAL);
+FORM64(test_reg, "test %ebx, (%rdi)", LOGICAL);
+FORM64(test_imm, "testb $0x80, (%rdi)", LOGICAL);
+FORM64(not_64, "notq (%rdi)", ARITHMETIC);
+FORM64(neg_32, "negl (%rdi)", ARITHMETIC);
+FORM64(inc_8, "incb (%rdi)", ARITHMETIC);
+FORM64(dec_64, "decq (%rdi)", ARITHMETIC);
+FORM64(xchg_32, "xchg %ebx, (%rdi)", ARITHMETIC);
+FORM64(xchg_8, "xchg %bh, (%rdi)", ARITHMETIC);
+FORM64(xadd_64, "lock xadd %rbx, (%rdi)", ARITHMETIC);
+FORM64(lock_or, "lock orl $0, (%rdi)", LOGICAL);
+FORM64(cmpxchg_fails, "cmpxchg %ebx, (%rdi)", ARITHMETIC);
+FORM64(cmpxchg_works, "mov (%r8), %rax\n cmpxchg %rbx, (%rdi)", ARITHMETIC);
+FORM64(cmpxchg8b, "mov (%r8), %eax\n mov 4(%r8), %edx\n lock cmpxchg8b (%rdi)", ARITHMETIC);
+FORM64(cmpxchg8b_fails, "cmpxchg8b (%rdi)", ARITHMETIC);
+FORM64(bt_imm, "btl $9, (%rdi)", BIT_TEST);
+FORM64(bt_reg, "bt %rcx, (%rdi)", BIT_TEST);
+FORM64(bts_imm, "btsw $3, (%rdi)", BIT_TEST);
+FORM64(bts_far, "mov $517, %ebx\n bts %ebx, (%rdi)", BIT_TEST);
+FORM64(btr_back, "mov $-1, %rbx\n btr %rbx, 8(%rdi)", BIT_TEST);
+FORM64(btc_reg, "lock btc %ecx, (%rdi)", BIT_TEST);
+FORM64(cmov_taken, "stc\n cmovc (%rdi), %eax", ARITHMETIC);
+FORM64(cmov_not_taken, "stc\n cmovnc (%rdi), %eax", ARITHMETIC);
+FORM64(setcc, "stc\n setc (%rdi)", ARITHMETIC);
+FORM64(push_load, "mov (%rdi), %rax\n push %rax\n pop %rdx", ARITHMETIC);
+FORM64(stosb, "rep stosb", ARITHMETIC);
+FORM64(stosq, "rep stosq", ARITHMETIC);
+FORM64(stosl_once, "stosl", ARITHMETIC);
+FORM64(stosw_down, "std\n add $16, %rdi\n rep stosw\n cld", ARITHMETIC);
+FORM64(movsb, "rep movsb", ARITHMETIC);
+FORM64(movsl, "rep movsl", ARITHMETIC);
+FORM64(movsq_to_memory, "mov %rdi, %rsi\n mov %r8, %rdi\n rep movsq", ARITHMETIC);
+FORM64(movsq_from_memory, "mov %r8, %rsi\n rep movsq", ARITHMETIC);
+FORM64(movs_none, "xor %ecx, %ecx\n rep movsb\n lodsb", LOGICAL);
+FORM64(lods, "mov %rdi, %rsi\n lodsl", ARITHMETIC);
+FORM64(scas, "repne scasb", ARITHMETIC);
+FORM64(cmps, "repe cmpsw", ARITHMETIC);
+FORM64(movdqu_load, "movdqu (%rdi), %xmm1\n movdqu %xmm1, 32(%r8)", ARITHMETIC);
+FORM64(movdqu_store, "movdqu 8(%r8), %xmm9\n movdqu %xmm9, (%rdi)", ARITHMETIC);
+FORM64(movups, "movups 16(%rdi), %xmm15\n movups %xmm15, (%rdi)", ARITHMETIC);
+FORM64(movq_load, "movdqu (%r8), %xmm0\n movq (%rdi), %xmm0\n movdqu %xmm0, 64(%r8)", ARITHMETIC);
+FORM64(movd_store, "movdqu (%r8), %xmm3\n movd %xmm3, (%rdi)", ARITHMETIC);
+FORM64(movntdq, "movdqu (%r8), %xmm3\n and $-16, %rdi\n movntdq %xmm3, (%rdi)", LOGICAL);
 
-#define FORM_CODE(name, body, flags)	GUEST_CODE(form_##name, body "\n" GUEST_DONE);
-FORMS(FORM_CODE)
-
-struct form {
-	const char *name;
-	const char *code, *end;
-	uint64_t flags;		/* those that are defined */
-};
-
-#define FORM_ROW(name, body, flags)	{ #name, form_##name, form_##name##_end, flags },
-static const struct form forms[] = { FORMS(FORM_ROW) };
+FORM32(store8, "mov %ah, (%edi)", ARITHMETIC);
+FORM32(store16, "mov %bx, (%edi)", ARITHMETIC);
+FORM32(store32, "mov %ebx, (%edi)", ARITHMETIC);
+FORM32(load_offset, "mov 0xd0000044, %eax", ARITHMETIC);
+FORM32(inc32, "incl (%edi)", ARITHMETIC);
+FORM32(stosl, "rep stosl", ARITHMETIC);
+FORM32(movs, "rep movsl", ARITHMETIC);
+FORM32(cmpxchg8b, "lock cmpxchg8b (%edi)", ARITHMETIC);
 
 /* By FS, whose base leads where no 16-bit address does. */
-#define FORMS16(X)								\
-	X(store8, "mov %cl, %fs:(%di)", ARITHMETIC)				\
-	X(store16, "mov %bx, %fs:2(%di)", ARITHMETIC)				\
-	X(store32, "mov %ebx, %fs:-1(%di)", ARITHMETIC)				\
-	X(load32_addr32, "mov %fs:(%edi), %ebx", ARITHMETIC)			\
-	X(load_offset, "mov %fs:0x44, %ax", ARITHMETIC)				\
-	X(add16, "mov $4, %bx\n addw $0x7fff, %fs:(%bx,%di)", ARITHMETIC)			\
-	X(movs, "mov $0x44, %si\n rep movsb %fs:(%si), (%di)", ARITHMETIC)
-#define FORM16_CODE(name, body, flags)	GUEST_CODE16(form16_##name, body "\n" GUEST_DONE);
-FORMS16(FORM16_CODE)
-#define FORM16_ROW(name, body, flags)	{ #name, form16_##name, form16_##name##_end, flags },
-static const struct form forms16[] = { FORMS16(FORM16_ROW) };
-
-#define FORMS32(X)								\
-	X(store8, "mov %ah, (%edi)", ARITHMETIC)				\
-	X(store16, "mov %bx, (%edi)", ARITHMETIC)				\
-	X(store32, "mov %ebx, (%edi)", ARITHMETIC)				\
-	X(load_offset, "mov 0xd0000044, %eax", ARITHMETIC)			\
-	X(inc32, "incl (%edi)", ARITHMETIC)					\
-	X(stosl, "rep stosl", ARITHMETIC)					\
-	X(movs, "rep movsl", ARITHMETIC)					\
-	X(cmpxchg8b, "lock cmpxchg8b (%edi)", ARITHMETIC)
-#define FORM32_CODE(name, body, flags)	GUEST_CODE32(form32_##name, body "\n" GUEST_DONE);
-FORMS32(FORM32_CODE)
-#define FORM32_ROW(name, body, flags)	{ #name, form32_##name, form32_##name##_end, flags },
-static const struct form forms32[] = { FORMS32(FORM32_ROW) };
+FORM16(store8, "mov %cl, %fs:(%di)", ARITHMETIC);
+FORM16(store16, "mov %bx, %fs:2(%di)", ARITHMETIC);
+FORM16(store32, "mov %ebx, %fs:-1(%di)", ARITHMETIC);
+FORM16(load32_addr32, "mov %fs:(%edi), %ebx", ARITHMETIC);
+FORM16(load_offset, "mov %fs:0x44, %ax", ARITHMETIC);
+FORM16(add16, "mov $4, %bx\n addw $0x7fff, %fs:(%bx,%di)", ARITHMETIC);
+FORM16(movs, "mov $0x44, %si\n rep movsb %fs:(%si), (%di)", ARITHMETIC);
 
 static void fill(uint8_t *data, unsigned int bytes)
 {
@@ -187,6 +187,7 @@ FIXTURE_TEARDOWN(mmio)
 	test_vcpu_free(self->vcpu);
 	test_vm_free(self->vm);
 }
+
 static void start(struct test_vcpu *vcpu, uint64_t rdi)
 {
 	struct kvm_regs regs;
@@ -209,6 +210,7 @@ static void start(struct test_vcpu *vcpu, uint64_t rdi)
 	regs.r15 = 0x1020304050607080;
 	test_vcpu_set_regs(vcpu, &regs);
 }
+
 /* What the guest ends with. */
 struct result {
 	struct kvm_regs regs;
@@ -291,34 +293,48 @@ static const char *compare(struct test_vm *vm, struct test_vcpu *vcpu, struct te
 	return difference(&native, &emulated);
 }
 
-#define EXPECT_ALIKE(enter, forms, offset)						\
-	for (unsigned int n = 0; n < sizeof(forms) / sizeof(forms[0]); n++) {		\
-		const char *what = compare(self->vm, self->vcpu, self->device, enter,	\
-					   &forms[n], offset);				\
-		EXPECT_EQ(NULL, what) {							\
-			TH_LOG("%s: %s differs", forms[n].name, what);			\
-		}									\
+/* How many forms of a table come out otherwise on the device. */
+static unsigned int differing(struct test_vcpu *vcpu, struct test_device *device, enter_mode enter,
+			      const struct form *first, const struct form *end, unsigned int offset)
+{
+	unsigned int differ = 0;
+
+	if (first == end)
+		test_die("no forms");
+	for (const struct form *form = first; form < end; form++) {
+		const char *what = compare(vcpu->vm, vcpu, device, enter, form, offset);
+
+		if (what) {
+			printf("# %s: %s differs\n", form->name, what);
+			differ++;
+		}
 	}
+	return differ;
+}
 
 TEST_F(mmio, every_form_in_long_mode)
 {
-	EXPECT_ALIKE(test_vcpu_long_mode, forms, 0x100);
+	EXPECT_EQ(0, differing(self->vcpu, self->device, test_vcpu_long_mode, __start_forms64,
+			       __stop_forms64, 0x100));
 }
 
 /* The operand lies on both sides of a page boundary. */
 TEST_F(mmio, every_form_across_pages)
 {
-	EXPECT_ALIKE(test_vcpu_long_mode, forms, PAGE - 1);
+	EXPECT_EQ(0, differing(self->vcpu, self->device, test_vcpu_long_mode, __start_forms64,
+			       __stop_forms64, PAGE - 1));
 }
 
 TEST_F(mmio, forms_in_protected_mode)
 {
-	EXPECT_ALIKE(test_vcpu_protected_mode, forms32, 0x40);
+	EXPECT_EQ(0, differing(self->vcpu, self->device, test_vcpu_protected_mode, __start_forms32,
+			       __stop_forms32, 0x40));
 }
 
 TEST_F(mmio, forms_in_real_mode)
 {
-	EXPECT_ALIKE(test_vcpu_real_mode, forms16, 0x40);
+	EXPECT_EQ(0, differing(self->vcpu, self->device, test_vcpu_real_mode, __start_forms16,
+			       __stop_forms16, 0x40));
 }
 
 TEST_HARNESS_MAIN

@@ -21,6 +21,8 @@
 #define PT_GPA		TEST_FREE_GPA
 #define LOW_GPA		(TEST_FREE_GPA + 0x10000)
 #define PTE_RW		3u
+#define EFLAGS_TF	(1u << 8)
+#define DB		1
 #define PF		14
 #define UD		6
 #define PF_WRITE	2u
@@ -35,6 +37,9 @@ GUEST_CODE(rep_stosl, "rep stosl\n" GUEST_DONE);
 GUEST_CODE(paddb, "paddb (%rdi), %xmm5\n" GUEST_DONE);
 GUEST_CODE(fetch_from_device, "jmp *%rdi\n");
 GUEST_CODE(software_interrupt, "mov %rdi, %rsp\n ud2\n");
+
+/* Forgets translations, as a kernel that maps something else must, and goes on where it is told. */
+GUEST_CODE(flush_and_jump, "mov %cr3, %rax\n mov %rax, %cr3\n jmp *%rsi\n");
 
 static bool on_kvm(void)
 {
@@ -69,6 +74,7 @@ FIXTURE_TEARDOWN(mmio)
 	test_vcpu_free(self->vcpu);
 	test_vm_free(self->vm);
 }
+
 static void start(struct test_vcpu *vcpu, uint64_t rdi)
 {
 	struct kvm_regs regs;
@@ -91,6 +97,7 @@ static void start(struct test_vcpu *vcpu, uint64_t rdi)
 	regs.r15 = 0x1020304050607080;
 	test_vcpu_set_regs(vcpu, &regs);
 }
+
 TEST_F(mmio, what_an_exit_says)
 {
 	struct kvm_run *run = self->vcpu->run;
@@ -115,6 +122,64 @@ TEST_F(mmio, what_an_exit_says)
 	test_vcpu_run_to_done(self->vcpu);
 	test_vcpu_regs(self->vcpu, &regs);
 	EXPECT_EQ(0x12345678, regs.rax);
+}
+
+/* Does the instruction at @rip store to the device? Runs it to its end. */
+static bool stores(struct test_vcpu *vcpu, uint64_t rip)
+{
+	struct kvm_run *run = vcpu->run;
+	struct kvm_regs regs;
+	bool is_store;
+
+	test_vcpu_long_mode(vcpu, GUEST_BLOB(flush_and_jump));
+	start(vcpu, TEST_DEVICE_GPA);
+	test_vcpu_regs(vcpu, &regs);
+	regs.rsi = rip;
+	test_vcpu_set_regs(vcpu, &regs);
+	if (test_vcpu_run(vcpu) != KVM_EXIT_MMIO)
+		test_die("exit reason %u instead of MMIO", run->exit_reason);
+	is_store = run->mmio.is_write;
+	test_vcpu_run_to_done(vcpu);
+	return is_store;
+}
+
+/* What was learned of an instruction counts for nothing when another is in its place. */
+TEST_F(mmio, other_code_at_the_same_address)
+{
+	uint64_t *pd = test_vm_hva(self->vm, TEST_PML4_GPA + 0x3000);
+	uint64_t *pt = test_vm_hva(self->vm, PT_GPA);
+	uint8_t *low = test_vm_hva(self->vm, LOW_GPA);
+
+	memcpy(low, store32, store32_end - store32);
+	memcpy(low + PAGE, load32, load32_end - load32);
+	pt[0] = LOW_GPA | PTE_RW;
+	pd[0] = PT_GPA | PTE_RW;
+	EXPECT_TRUE(stores(self->vcpu, WINDOW_GVA));
+	EXPECT_TRUE(stores(self->vcpu, WINDOW_GVA));
+
+	/* By another mapping, then by other bytes. */
+	pt[0] = (LOW_GPA + PAGE) | PTE_RW;
+	EXPECT_FALSE(stores(self->vcpu, WINDOW_GVA));
+	EXPECT_FALSE(stores(self->vcpu, WINDOW_GVA));
+	memcpy(low + PAGE, store32, store32_end - store32);
+	EXPECT_TRUE(stores(self->vcpu, WINDOW_GVA));
+}
+
+TEST_F(mmio, other_memory_at_the_same_address)
+{
+	uint8_t *pages = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, pages);
+	memcpy(pages, store32, store32_end - store32);
+	memcpy(pages + PAGE, load32, load32_end - load32);
+	test_vm_add_memory(self->vm, 1, EDGE_GPA, pages, PAGE, 0);
+	EXPECT_TRUE(stores(self->vcpu, EDGE_GPA));
+	EXPECT_TRUE(stores(self->vcpu, EDGE_GPA));
+	test_vm_add_memory(self->vm, 1, EDGE_GPA, pages, 0, 0);
+	test_vm_add_memory(self->vm, 1, EDGE_GPA, pages + PAGE, PAGE, 0);
+	EXPECT_FALSE(stores(self->vcpu, EDGE_GPA));
+	munmap(pages, 2 * PAGE);
 }
 
 TEST_F(mmio, sixteen_bytes_are_two_exits)
@@ -214,7 +279,8 @@ TEST_F(mmio, moved_rip_gives_the_access_up)
 /* Memory that the guest may only read: reads are not ours to see, writes are. */
 TEST_F(mmio, read_only_memory)
 {
-	uint32_t *rom = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t *rom = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct kvm_run *run = self->vcpu->run;
 
 	ASSERT_NE(MAP_FAILED, rom);
@@ -234,7 +300,8 @@ TEST_F(mmio, read_only_memory)
 /* The part of an access that lies in memory is done there. */
 TEST_F(mmio, half_memory_half_device)
 {
-	uint8_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct kvm_regs regs;
 
 	ASSERT_NE(MAP_FAILED, page);
@@ -332,6 +399,65 @@ TEST_F(mmio, string_interrupted)
 	EXPECT_EQ(TEST_DEVICE_GPA + 12, regs.rdi);
 }
 
+/*
+ * The lab's processor traps where an exit for a page (of code, of page tables, of the device) took
+ * the place of the instruction, which was not executed: so many times, with KVM as well.
+ */
+#define EARLY_TRAPS	8
+
+/* A step ends after the instruction, not where its access goes out. */
+TEST_F(mmio, single_step)
+{
+	struct kvm_guest_debug debug = {
+		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
+	};
+	struct kvm_run *run = self->vcpu->run;
+	struct kvm_regs regs;
+
+	if (on_kvm())
+		SKIP(return, "KVM forgets the step over an access of userspace's");
+	test_vcpu_long_mode(self->vcpu, GUEST_BLOB(rep_stosl));
+	start(self->vcpu, TEST_DEVICE_GPA);
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_GUEST_DEBUG, &debug));
+	for (unsigned int left = 3; left; left--) {
+		for (unsigned int early = 0; early < EARLY_TRAPS; early++) {
+			if (test_vcpu_run(self->vcpu) == KVM_EXIT_MMIO)
+				break;
+			ASSERT_EQ(KVM_EXIT_DEBUG, run->exit_reason);
+			test_vcpu_regs(self->vcpu, &regs);
+			ASSERT_EQ(left, regs.rcx);
+		}
+		ASSERT_EQ(KVM_EXIT_MMIO, run->exit_reason);
+		test_device_serve(self->vcpu, self->device);
+		/* Each iteration of a REP is a step. */
+		ASSERT_EQ(KVM_EXIT_DEBUG, test_vcpu_run(self->vcpu));
+		EXPECT_EQ(TEST_CODE_GPA + (left == 1 ? 2 : 0), run->debug.arch.pc);
+		test_vcpu_regs(self->vcpu, &regs);
+		EXPECT_EQ(left - 1, regs.rcx);
+	}
+	EXPECT_EQ(3, self->device->writes);
+}
+
+TEST_F(mmio, trap_flag_of_the_guest)
+{
+	struct test_exception exception;
+	struct kvm_regs regs;
+
+	if (on_kvm())
+		SKIP(return, "KVM forgets the trap over an access of userspace's");
+	test_vcpu_long_mode(self->vcpu, GUEST_BLOB(add32));
+	start(self->vcpu, TEST_DEVICE_GPA);
+	test_vcpu_regs(self->vcpu, &regs);
+	regs.rflags |= EFLAGS_TF;
+	test_vcpu_set_regs(self->vcpu, &regs);
+	test_device_run_to_exception(self->vcpu, self->device, &exception);
+	for (unsigned int early = 0; exception.rip == TEST_CODE_GPA && early < EARLY_TRAPS; early++)
+		test_device_run_to_exception(self->vcpu, self->device, &exception);
+	EXPECT_EQ(DB, exception.vector);
+	EXPECT_EQ(TEST_CODE_GPA + 3, exception.rip);
+	EXPECT_EQ(1, self->device->writes);
+}
+
 TEST_F(mmio, unknown_instruction)
 {
 	struct kvm_run *run = self->vcpu->run;
@@ -343,7 +469,8 @@ TEST_F(mmio, unknown_instruction)
 	ASSERT_EQ(KVM_EXIT_INTERNAL_ERROR, run->exit_reason);
 	ASSERT_EQ(KVM_INTERNAL_ERROR_EMULATION, run->emulation_failure.suberror);
 	ASSERT_LE(3, run->emulation_failure.ndata);
-	EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES, run->emulation_failure.flags);
+	EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES,
+		  run->emulation_failure.flags);
 	EXPECT_LE(4, run->emulation_failure.insn_size);
 	EXPECT_EQ(0, memcmp(paddb, run->emulation_failure.insn_bytes, 4));
 	EXPECT_EQ(0, self->device->reads);

@@ -114,22 +114,53 @@ FIXTURE_VARIANT(strings) {
 	bool down;
 };
 
-#define STRINGS(name, mode, size, outs, ins, count, offset, down)		\
-	FIXTURE_VARIANT_ADD(strings, name) {					\
-		mode, size, outs, outs##_end, ins, ins##_end, count, offset, down	\
-	}
-STRINGS(bytes, LONG, 1, outsb64, insb64, 40, 8, false);
-STRINGS(words, LONG, 2, outsw64, insw64, 40, 8, false);
-STRINGS(dwords, LONG, 4, outsl64, insl64, 40, 8, false);
-STRINGS(odd_pages, LONG, 4, outsl64, insl64, 3000, 0x101, false);
-STRINGS(odd_words, LONG, 2, outsw64, insw64, 5000, 0xfff, false);
-STRINGS(many_bytes, LONG, 1, outsb64, insb64, 8192, 0, false);
-STRINGS(bytes_down, LONG, 1, outsb64, insb64, 5000, 0x1800, true);
-STRINGS(dwords_down, LONG, 4, outsl64, insl64, 1500, 0x2002, true);
-STRINGS(dwords_down_odd, LONG, 4, outsl64, insl64, 1500, 0x1ffd, true);
-STRINGS(protected_words, PROTECTED, 2, outsw32, insw32, 3000, 0xffd, false);
-STRINGS(real_words, REAL, 2, outsw16, insw16, 600, 0x300, false);
-STRINGS(real_words_down, REAL, 2, outsw16, insw16, 600, 0x600, true);
+FIXTURE_VARIANT_ADD(strings, bytes) {
+	LONG, 1, outsb64, outsb64_end, insb64, insb64_end, 40, 8, false
+};
+
+FIXTURE_VARIANT_ADD(strings, words) {
+	LONG, 2, outsw64, outsw64_end, insw64, insw64_end, 40, 8, false
+};
+
+FIXTURE_VARIANT_ADD(strings, dwords) {
+	LONG, 4, outsl64, outsl64_end, insl64, insl64_end, 40, 8, false
+};
+
+FIXTURE_VARIANT_ADD(strings, odd_pages) {
+	LONG, 4, outsl64, outsl64_end, insl64, insl64_end, 3000, 0x101, false
+};
+
+FIXTURE_VARIANT_ADD(strings, odd_words) {
+	LONG, 2, outsw64, outsw64_end, insw64, insw64_end, 5000, 0xfff, false
+};
+
+FIXTURE_VARIANT_ADD(strings, many_bytes) {
+	LONG, 1, outsb64, outsb64_end, insb64, insb64_end, 8192, 0, false
+};
+
+FIXTURE_VARIANT_ADD(strings, bytes_down) {
+	LONG, 1, outsb64, outsb64_end, insb64, insb64_end, 5000, 0x1800, true
+};
+
+FIXTURE_VARIANT_ADD(strings, dwords_down) {
+	LONG, 4, outsl64, outsl64_end, insl64, insl64_end, 1500, 0x2002, true
+};
+
+FIXTURE_VARIANT_ADD(strings, dwords_down_odd) {
+	LONG, 4, outsl64, outsl64_end, insl64, insl64_end, 1500, 0x1ffd, true
+};
+
+FIXTURE_VARIANT_ADD(strings, protected_words) {
+	PROTECTED, 2, outsw32, outsw32_end, insw32, insw32_end, 3000, 0xffd, false
+};
+
+FIXTURE_VARIANT_ADD(strings, real_words) {
+	REAL, 2, outsw16, outsw16_end, insw16, insw16_end, 600, 0x300, false
+};
+
+FIXTURE_VARIANT_ADD(strings, real_words_down) {
+	REAL, 2, outsw16, outsw16_end, insw16, insw16_end, 600, 0x600, true
+};
 
 FIXTURE_SETUP(strings)
 {
