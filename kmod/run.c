@@ -197,7 +197,7 @@ static int check_before_entry(struct vitrine_vcpu *vcpu)
 		if (ret != EXIT_RESUME)
 			return ret;
 	}
-	if (unlikely(xfer_to_guest_mode_work_pending())) {
+	if (unlikely(__xfer_to_guest_mode_work_pending())) {
 		ret = vitrine_guest_work();
 		if (ret) {
 			vcpu->run->exit_reason = KVM_EXIT_INTR;
