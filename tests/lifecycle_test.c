@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Life and death of VMs and of the module: who keeps whom, and that nothing is left behind.
+ *
+ * A boot of its own: after hotplug_test, which suspends the machine, the last case did not end in
+ * its time, for a reason not found yet.
  */
+/* lab: --cpus 2 --memory 1008 */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -18,7 +22,6 @@
 #include "lib/vm.h"
 #include <vitrine.h>
 
-/* Few, for after a sleep the emulated machine's grace periods take 30 ms and more each. */
 #define ROUNDS		100
 #define LEAK_KIB	1024	/* per-CPU caches; a leaked run area a round is 1,200 */
 
