@@ -39,11 +39,6 @@ static DEFINE_PER_CPU(struct vmx_cpu, vmx_cpu);
  */
 bool vmx_rebooting;
 
-bool vmx_cpu_is_on(void)
-{
-	return this_cpu_read(vmx_cpu.on);
-}
-
 int vmx_insn_failed(const char *insn, u64 operand, bool faulted)
 {
 	WARN_ONCE(!READ_ONCE(vmx_rebooting), KBUILD_MODNAME ": %s %s (operand 0x%llx)\n", insn,

@@ -115,7 +115,6 @@ static inline u64 vmx_rflags_read(struct vitrine_vcpu *vcpu)
 }
 
 /* vmx.c: per-CPU root operation */
-bool vmx_cpu_is_on(void);
 extern bool vmx_rebooting;
 void vmx_vmcs_clear(struct vmx_vcpu *vmx);
 
