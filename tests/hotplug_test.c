@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -145,11 +146,40 @@ TEST_F(hotplug, guest_moves_to_a_new_cpu)
 	all_go_on(_metadata, self);
 }
 
+/*
+ * All that follows in this boot counts on it: a CPU whose TSC went astray in the sleep has its timers
+ * late by as much.
+ */
+static void clocks_agree(struct __test_metadata *_metadata)
+{
+	struct timespec before, after;
+	cpu_set_t old, one;
+	long ms;
+	int cpu;
+
+	ASSERT_EQ(0, sched_getaffinity(0, sizeof(old), &old));
+	for (cpu = 0; cpu < 2; cpu++) {
+		CPU_ZERO(&one);
+		CPU_SET(cpu, &one);
+		/* Read on the other CPU, to see both clocks in one difference. */
+		clock_gettime(CLOCK_MONOTONIC, &before);
+		ASSERT_EQ(0, sched_setaffinity(0, sizeof(one), &one));
+		usleep(10000);
+		clock_gettime(CLOCK_MONOTONIC, &after);
+		ms = (after.tv_sec - before.tv_sec) * 1000 +
+		     (after.tv_nsec - before.tv_nsec) / 1000000;
+		EXPECT_GE(ms, 10);
+		EXPECT_LT(ms, 200);
+	}
+	sched_setaffinity(0, sizeof(old), &old);
+}
+
 TEST_F(hotplug, machine_sleeps_and_wakes)
 {
 	all_go_on(_metadata, self);
 	ASSERT_EQ(0, host_write("/sys/power/state", "mem"));
 	all_go_on(_metadata, self);
+	clocks_agree(_metadata);
 }
 
 TEST_HARNESS_MAIN

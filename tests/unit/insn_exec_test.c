@@ -434,7 +434,15 @@ static bool disputed_encodings(void)
 	before.gpr[13] = 0x70000000;
 	ok = compare(bytes, &before);
 
-	/* movsxd cx, [the last two bytes before an inaccessible page] */
+	/*
+	 * movsxd cx, [the last two bytes before an inaccessible page]. AMD's processors read four
+	 * bytes all the same; guests run on Intel's.
+	 */
+	__builtin_cpu_init();
+	if (!__builtin_cpu_is("intel")) {
+		printf("# movsxd with a 16-bit operand is left out: not an Intel processor\n");
+		return ok;
+	}
 	memcpy(bytes, movsxd, sizeof(movsxd));
 	before.gpr[INSN_RAX] = end - 2;
 	return ok & compare(bytes, &before);
