@@ -88,3 +88,12 @@ stage_modules() {
 		esac >>"$tree/modules.dep"
 	done
 }
+
+# lock_vmx_off BIOS TO: a copy of the emulator's BIOS that writes 1 (locked) instead of 5 (locked, VMX
+# allowed) to IA32_FEATURE_CONTROL: once for the boot CPU (32-bit code), once for the others (16-bit).
+lock_vmx_off() {
+	local msr='\x3a\x00\x00\x00\x0f\x32'
+
+	LC_ALL=C sed -e "s/\($msr\x66\?\x83\xc8\)\x05\x0f\x30/\1\x01\x0f\x30/g" "$1" >"$2"
+	[ "$(LC_ALL=C grep -obUaP "$msr\x66?\x83\xc8\x01\x0f\x30" "$2" | wc -l)" -eq 2 ]
+}

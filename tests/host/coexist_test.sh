@@ -3,7 +3,7 @@
 #
 # One CPU, one user of VMX: beside kvm_intel, whichever was first, the later is
 # refused and told why, and nobody's guests notice. With LONG=1 also a CPU
-# without VMX, and one whose VMX is too old.
+# without VMX, one whose VMX is too old, and one whose firmware locks it off.
 
 cd "$(dirname "$0")/../.." || exit 1
 # shellcheck source-path=SCRIPTDIR source=machine.sh
@@ -96,10 +96,13 @@ expect kvm.leaves_last 0 "and leaves again"
 expect ours.last 0 "and ours run again"
 quiet "neither makes the kernel complain"
 
-# refused MODEL WORDS NAME: the module does not load there, and says so
+# refused OPTION,VALUE WORDS NAME: the module does not load there, and says so
 refused()
 {
-	machine --no-module --model "$1" --cpus 1 --memory 512 --file "$dir/vitrine.ko" -- \
+	local options
+
+	IFS=, read -r -a options <<<"$1"
+	machine --no-module "${options[@]}" --cpus 1 --memory 512 --file "$dir/vitrine.ko" -- \
 		sh -c 'insmod /root/vitrine.ko; echo "@ insmod $?"; dmesg | grep vitrine: '
 	expect insmod '!0' "$3: the module does not load"
 	grep -q "$2" "$out"
@@ -110,9 +113,12 @@ refused()
 if [ -n "${LONG:-}" ]; then
 	release=$(cat "${VITRINE_CACHE:-$HOME/.cache/vitrine}/kernel/${LAB_KERNEL:-6.1}-cloud/release")
 	objcopy --strip-debug "build/module/$release/vitrine.ko" "$dir/vitrine.ko"
-	refused p4_prescott_celeron_336 'no VMX: CPUID' "a CPU without VMX"
+	refused --model,p4_prescott_celeron_336 'no VMX: CPUID' "a CPU without VMX"
 	grep -q 'No such device' "$out"
 	result $? "a CPU without VMX: ENODEV"
-	refused core2_penryn_t9600 'this CPU lacks the VMX control "Enable EPT"' "a CPU without EPT"
+	refused --model,core2_penryn_t9600 'this CPU lacks the VMX control "Enable EPT"' "a CPU without EPT"
+	refused --lock-vmx 'disabled and locked by the firmware' "VMX locked off by the firmware"
+	grep -q 'Operation not permitted' "$out"
+	result $? "VMX locked off by the firmware: EPERM"
 fi
 echo "1..$count"
