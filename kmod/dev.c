@@ -35,6 +35,7 @@ static const int extensions[NR_CAPS] = {
 	[KVM_CAP_USER_MEMORY] = 1,
 	[KVM_CAP_SET_TSS_ADDR] = 1,
 	[KVM_CAP_EXT_CPUID] = 1,
+	[KVM_CAP_VAPIC] = 1,
 	[KVM_CAP_NR_VCPUS] = 1,
 	[KVM_CAP_NR_MEMSLOTS] = VITRINE_MAX_SLOTS,
 	[KVM_CAP_PIT] = 1,

@@ -69,6 +69,8 @@ static int block(struct vitrine_vcpu *vcpu)
 		vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 		return EXIT_USER;
 	}
+	if (unlikely(vcpu->vapic_addr))
+		vitrine_vapic_load(vcpu);
 	vcpu->halt_if = vitrine_rflags_read(vcpu) & X86_EFLAGS_IF;
 	vitrine_lapic_sleep(vcpu);
 	vitrine_fpu_put(vcpu);
@@ -175,12 +177,18 @@ static int serve_requests(struct vitrine_vcpu *vcpu)
 		vcpu->run->eoi.vector = vcpu->eoi_vector;
 		return EXIT_USER;
 	}
+	if (take_request(vcpu, VITRINE_REQ_TPR_ACCESS))
+		return vitrine_vapic_tpr_exit(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_DEBUG_EXIT))
 		return vitrine_debug_exit(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_EVENT)) {
 		cancel_events(vcpu);
 		clear_bit(VITRINE_REQ_EVENT, &vcpu->requests);
+		if (unlikely(vcpu->vapic_addr))
+			vitrine_vapic_load(vcpu);
 		prepare_events(vcpu);
+		if (unlikely(vcpu->vapic_addr))
+			vitrine_vapic_store(vcpu);
 	}
 	return EXIT_RESUME;
 }
@@ -322,6 +330,11 @@ static int sync_in(struct vitrine_vcpu *vcpu)
 		}
 		vcpu->cr8 = cr8;
 	}
+	if (unlikely(vcpu->vapic_addr)) {
+		/* The VMM may have set TPR; or the guest exited because it lowered it. */
+		vitrine_vapic_store(vcpu);
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+	}
 	if (vcpu->irq_window_requested != !!READ_ONCE(run->request_interrupt_window)) {
 		vcpu->irq_window_requested = !vcpu->irq_window_requested && !vcpu->vm->irq.pic;
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
@@ -334,6 +347,8 @@ static void sync_out(struct vitrine_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	u64 rflags = vitrine_rflags_read(vcpu);
 
+	if (unlikely(vcpu->vapic_addr))
+		vitrine_vapic_load(vcpu);
 	run->if_flag = !!(rflags & X86_EFLAGS_IF);
 	run->cr8 = vcpu->lapic ? vitrine_lapic_get_cr8(vcpu) : vcpu->cr8;
 	run->apic_base = vitrine_lapic_get_base(vcpu);

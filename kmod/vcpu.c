@@ -216,6 +216,7 @@ static const struct vitrine_ioctl *const vcpu_tables[] = {
 	vitrine_mce_vcpu_ioctls,
 	vitrine_tsc_vcpu_ioctls,
 	vitrine_irq_vcpu_ioctls,
+	vitrine_vapic_vcpu_ioctls,
 	vitrine_walk_vcpu_ioctls,
 	vitrine_stats_vcpu_ioctls,
 	NULL

@@ -62,6 +62,7 @@ enum vitrine_request {
 	VITRINE_REQ_APIC_EVENT, /* INIT or SIPI arrived */
 	VITRINE_REQ_TRIPLE_FAULT, /* end with KVM_EXIT_SHUTDOWN */
 	VITRINE_REQ_EOI_EXIT, /* vcpu->eoi_vector was ended: KVM_EXIT_IOAPIC_EOI (split irqchip) */
+	VITRINE_REQ_TPR_ACCESS, /* the guest touched TPR, and the VMM wants to know */
 	VITRINE_REQ_DEBUG_EXIT, /* a step or breakpoint of the VMM's: KVM_EXIT_DEBUG */
 	VITRINE_REQ_KICK, /* nothing but: come out once */
 	VITRINE_NR_REQUESTS
@@ -145,6 +146,7 @@ struct vitrine_vcpu {
 	u32 mp_state; /* [v] KVM_MP_STATE_*; others ask vitrine_vcpu_is_halted() */
 	struct vitrine_lapic *lapic;		/* [I] NULL without an in-kernel APIC */
 	u8 eoi_vector;				/* [v] */
+	gpa_t vapic_addr; /* [v] KVM_SET_VAPIC_ADDR: the word that stands for TPR; 0: none */
 	bool irq_window_requested;		/* [v] run->request_interrupt_window of this RUN */
 	bool injected;				/* [v] an event is written for the next entry */
 	bool halt_if; /* [v] IF of a halted guest, for those who ask whether it would wake */

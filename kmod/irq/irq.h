@@ -107,5 +107,15 @@ void vitrine_lapic_set_sipi_vector(struct vitrine_vcpu *vcpu, u8 vector);
 void vitrine_lapic_tsc_changed(struct vitrine_vcpu *vcpu);
 /* GET/SET_LAPIC, INTERRUPT, NMI */
 extern const struct vitrine_ioctl vitrine_irq_vcpu_ioctls[];
+/*
+ * Where vcpu->vapic_addr is set: TPR from that word once the guest ran, and the word from the APIC
+ * before it runs. May sleep.
+ */
+void vitrine_vapic_load(struct vitrine_vcpu *vcpu);
+void vitrine_vapic_store(struct vitrine_vcpu *vcpu);
+/* Serves VITRINE_REQ_TPR_ACCESS. */
+int vitrine_vapic_tpr_exit(struct vitrine_vcpu *vcpu);
+/* SET_VAPIC_ADDR, TPR_ACCESS_REPORTING */
+extern const struct vitrine_ioctl vitrine_vapic_vcpu_ioctls[];
 
 #endif

@@ -130,13 +130,17 @@ bool vitrine_lapic_takes_pic(const struct vitrine_lapic *lapic)
 	return (lint0 & (APIC_LVT_MASKED | APIC_MODE_MASK)) == APIC_DM_EXTINT;
 }
 
-int vitrine_lapic_pending_vector(const struct vitrine_lapic *lapic)
+int vitrine_lapic_requested_vector(const struct vitrine_lapic *lapic)
 {
-	int vector;
-
 	if (!READ_ONCE(lapic->irr_pending) || READ_ONCE(lapic->mode) == VITRINE_LAPIC_DISABLED)
 		return -1;
-	vector = bank_highest(lapic, APIC_IRR);
+	return bank_highest(lapic, APIC_IRR);
+}
+
+int vitrine_lapic_pending_vector(const struct vitrine_lapic *lapic)
+{
+	int vector = vitrine_lapic_requested_vector(lapic);
+
 	if (vector < 0 || (vector & 0xf0) <= (vitrine_lapic_get(lapic, APIC_PROCPRI) & 0xf0))
 		return -1;
 	return vector;
@@ -214,6 +218,7 @@ static void lapic_reset_regs(struct vitrine_lapic *lapic)
 		vitrine_lapic_put(lapic, i, 0);
 	atomic_set(&lapic->errors, 0);
 	lapic->extint = -1;
+	vcpu->vapic_addr = 0;
 
 	/* The I/O APIC of the kernel has no EOI register to direct an EOI to. */
 	if (vitrine_irq_mode(vcpu->vm) == VITRINE_IRQCHIP_SPLIT)

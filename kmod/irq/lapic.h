@@ -43,6 +43,9 @@ struct vitrine_lapic {
 	bool irr_pending;		/* [a] false: IRR is empty */
 	int isr_top;			/* [v] highest vector in service, or -1 */
 	int extint;			/* [v] split irqchip: the PIC's vector, or -1 */
+	bool reports_tpr;		/* [v] KVM_TPR_ACCESS_REPORTING: */
+	bool tpr_write;			/* [v] the last access to TPR was a write, */
+	u64 tpr_rip;			/* [v] and where that instruction was */
 	atomic_t errors;		/* [a] APIC_ESR_* since the last write to ESR */
 	unsigned long events;		/* [a] */
 	u8 sipi_vector;			/* [a] valid once the SIPI bit is set */
@@ -88,7 +91,8 @@ int vitrine_lapic_accept(struct vitrine_lapic *lapic, u8 vector, bool level_trig
 int vitrine_lapic_accept_lvt(struct vitrine_lapic *lapic, u32 lvt);
 /* Would this APIC pass an interrupt of the PIC on to its CPU? */
 bool vitrine_lapic_takes_pic(const struct vitrine_lapic *lapic);
-/* Highest requested vector above the processor priority, or -1. */
+/* Highest requested vector, or -1; and if it is above the processor priority. */
+int vitrine_lapic_requested_vector(const struct vitrine_lapic *lapic);
 int vitrine_lapic_pending_vector(const struct vitrine_lapic *lapic);
 void vitrine_lapic_log_error(struct vitrine_lapic *lapic, u32 error);
 /* Those of the vCPU: its mutex is held. */
@@ -103,6 +107,9 @@ int vitrine_lapic_mmio_read(struct vitrine_vcpu *vcpu, gpa_t gpa, void *data,
 			    unsigned int len_bytes);
 int vitrine_lapic_mmio_write(struct vitrine_vcpu *vcpu, gpa_t gpa, const void *data,
 			     unsigned int len_bytes);
+
+/* vapic.c: an access to TPR, where lapic->reports_tpr; the vCPU's mutex is held. */
+void vitrine_vapic_report_tpr(struct vitrine_lapic *lapic, bool write);
 
 /* lapic_timer.c: the vCPU's mutex is held. */
 void vitrine_lapic_timer_init(struct vitrine_lapic *lapic);

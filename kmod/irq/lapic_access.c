@@ -44,6 +44,8 @@ static u32 lapic_read(struct vitrine_lapic *lapic, u32 offset)
 {
 	if (offset == APIC_TMCCT)
 		return vitrine_lapic_timer_count(lapic);
+	if (unlikely(lapic->reports_tpr) && offset == APIC_TASKPRI)
+		vitrine_vapic_report_tpr(lapic, false);
 	return vitrine_lapic_get(lapic, offset);
 }
 
@@ -79,6 +81,8 @@ static void lapic_write(struct vitrine_lapic *lapic, u32 offset, u32 value)
 		vitrine_lapic_end_service(lapic);
 		break;
 	case APIC_TASKPRI:
+		if (unlikely(lapic->reports_tpr))
+			vitrine_vapic_report_tpr(lapic, true);
 		vitrine_lapic_put(lapic, offset, value);
 		vitrine_lapic_update_ppr(lapic);
 		if (READ_ONCE(lapic->irr_pending))
