@@ -66,7 +66,7 @@ COMPLETION := $(wildcard tools/completion/vitrine.bash)
 # A comment line "build: FILES -lNAMES" in a test adds to what it is made of.
 extra = $$(sed -n 's/^[ \/]*\*\{1,2\} *build: *\([^*]*\).*/\1/p' $<)
 
-.PHONY: all module tool tests run test test-long bench lab check setup install uninstall clean help
+.PHONY: all module tool tests run test test-long test-debug bench lab check setup install uninstall clean help
 .PHONY: setup-build setup-lab setup-test setup-check source lab-kernel lab-module guest
 
 all: module tool
@@ -80,6 +80,8 @@ help:
 #: make lab          a shell in the emulated machine, with the module loaded
 #: make test         unit tests, quick checks, and the tests in the emulated machine
 #: make test-long    the same, and the tests that take longer
+#: make test-debug   the emulated machine's tests on a kernel with KASAN, lockdep and kmemleak,
+#:                   which is built first (up to 30 minutes, 5 GB in the cache)
 #: make bench        what operations cost on Vitrine and on KVM (MITIGATIONS=off or auto)
 #: make check        static checks, and builds for every kernel we know
 #: make install      module, tool, library, man pages, completion, udev rule (as root)
@@ -181,6 +183,10 @@ test: lab-module tool tests guest | setup-lab setup-check
 
 test-long: lab-module tool tests guest | setup-lab setup-check
 	@scripts/test.sh --kernel $(LAB_KERNEL) --long '$(T)'
+
+test-debug: tool tests guest | setup-lab
+	@kernel=$$(scripts/debug-kernel.sh) && scripts/build-module.sh $$kernel/headers/build
+	@scripts/test.sh --debug '$(T)'
 
 check: source | setup-check
 	@scripts/check.sh

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kernel-get.sh SERIES FLAVOUR [image] [headers] [source]
+# kernel-get.sh SERIES FLAVOUR [image] [headers] [source] [whole-source]
 #
 # Puts a Debian kernel into the cache without installing anything: the image
 # with its modules, the headers moved so that they build out of tree from
@@ -14,6 +14,7 @@
 #                                       headers/build/
 #                                       modules/<release>/ (modules/ serves modprobe -d)
 #   $CACHE/source/<series>/             scripts/ tools/ include/ arch/x86/
+#   $CACHE/whole-source/<series>/       all of it, to build a kernel from
 
 . "$(dirname -- "$0")/common.sh"
 drop_root "$@"
@@ -21,7 +22,7 @@ choose_cache
 
 usage()
 {
-	die "usage: $0 6.1|6.12 cloud|generic [image] [headers] [source]"
+	die "usage: $0 6.1|6.12 cloud|generic [image] [headers] [source] [whole-source]"
 }
 
 # Package lists of our own: no root, no lock to wait for, and the system's
@@ -151,12 +152,27 @@ get_source()
 	say "linux-source-$series: unpacked in $out"
 }
 
+get_whole_source()
+{
+	local out=$CACHE/whole-source/$series
+
+	disk_factor=10 fetch "linux-source-$series" || return 1
+	say "unpacking linux-source-$series (30 s)"
+	mkdir -p "$work/out" "$CACHE/whole-source"
+	dpkg-deb --fsys-tarfile "$work"/deb/*.deb | tar -xO "./usr/src/linux-source-$series.tar.xz" |
+		tar -xJ --strip-components=1 -C "$work/out"
+	rm -rf "$work/deb" "$out"
+	mv "$work/out" "$out"
+	say "linux-source-$series: all of it is in $out"
+}
+
 have()
 {
 	case $1 in
 	image) [ -s "$dir/version" ] ;;
 	headers) [ -s "$dir/headers/build/Makefile" ] ;;
 	source) [ -f "$CACHE/source/$series/Makefile" ] ;;
+	whole-source) [ -f "$CACHE/whole-source/$series/Makefile" ] ;;
 	esac
 }
 
@@ -172,7 +188,7 @@ get()
 			version=$(<"$dir/version")
 		fi
 		rm -rf "$work" && mkdir -p "$work"
-		"get_$1" && return
+		"get_${1//-/_}" && return
 		[ "$attempt" = 2 ] || apt_update
 	done
 	if [ "$1" = headers ]; then
@@ -192,7 +208,7 @@ shift 2
 case $flavour in cloud | generic) ;; *) usage ;; esac
 [ $# -gt 0 ] || set -- image
 for part; do
-	case $part in image | headers | source) ;; *) usage ;; esac
+	case $part in image | headers | source | whole-source) ;; *) usage ;; esac
 done
 
 dir=$CACHE/kernel/$series-$flavour

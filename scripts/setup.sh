@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# setup.sh GROUP... (build lab test check)
+# setup.sh GROUP... (build lab test check debug)
 #
 # The Debian packages that a part of the project needs. Nothing happens, and
 # neither root nor network is asked for, when all are there. Only apt-get runs
@@ -17,7 +17,8 @@ packages()
 	lab) echo bochs bochsbios vgabios busybox-static cpio ;;
 	test) echo libzydis-dev ;;
 	check) echo sparse shellcheck perl g++ ;;
-	*) die "no such group '$1': build lab test check" ;;
+	debug) echo flex bison bc libelf-dev ;;
+	*) die "no such group '$1': build lab test check debug" ;;
 	esac
 }
 
@@ -67,7 +68,7 @@ install_missing()
 	apt_unlocked --yes --no-install-recommends install "${missing[@]}"
 }
 
-[ $# -gt 0 ] || die "usage: $0 GROUP... (build lab test check)"
+[ $# -gt 0 ] || die "usage: $0 GROUP... (build lab test check debug)"
 missing=()
 for group; do
 	for package in $(packages "$group"); do

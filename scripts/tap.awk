@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# Reads the output of tests between "@begin NAME" and "@end NAME STATUS",
+# Reads the output of tests between "@begin NAME" and "@end NAME STATUS [SECONDS]",
 # prints one line for each case (and what it said, if it failed) and writes
-# the sums and the names of the finished tests to the file RESULT. A test that
+# the sums and the names of the finished tests, with their seconds, to the file RESULT. A test that
 # speaks no TAP is one case, judged by its exit status, 4 being a skip.
 
 function result(word, what)
@@ -17,7 +17,7 @@ function result(word, what)
 	title = ""
 }
 
-function finish(status)
+function finish(status, seconds)
 {
 	if (status == 4 && !cases)
 		result("SKIP", last == "" ? "" : ": " last)
@@ -29,7 +29,7 @@ function finish(status)
 		result("FAIL", " ended with status " status)
 	else if (plan != "" && plan != cases)
 		result("FAIL", " promised " plan " results, gave " cases)
-	print test >>RESULT
+	print test "\t" seconds + 0 >>RESULT
 	test = ""
 }
 
@@ -43,7 +43,7 @@ $1 == "@begin" {
 }
 
 $1 == "@end" && test != "" {
-	finish($3)
+	finish($3, $4)
 	next
 }
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# test.sh [--kernel SERIES] [--long] [GLOB]
+# test.sh [--kernel SERIES] [--long | --debug] [GLOB]
 #
 # Runs the tests whose names match: the quick checks, those of tests/unit on
 # this machine, those of tests/ in the emulated one, and those of tests/host,
 # which start emulated machines of their own (to reset them, for example) by
 # scripts/lab/run --kernel "$LAB_KERNEL". One line a case; the last line sums
-# up. "make test" builds what this runs.
+# up. "make test" builds what this runs. With --debug only the lab's, on the
+# kernel of scripts/debug-kernel.sh, which also says what leaked.
 #
 # A test is a program tests/NAME_test.c or a script tests/NAME_test.sh (or in
 # tests/long/, for --long, which LONG=1 tells the others) that prints TAP, or else is judged by its exit
@@ -25,11 +26,13 @@ cd -- "$ROOT"
 
 kernel=6.1
 long=
+debug=
 glob='*'
 while [ $# -gt 0 ]; do
 	case $1 in
 	--kernel) kernel=${2:?}; shift 2 ;;
 	--long) long=yes; shift ;;
+	--debug) debug=yes; shift ;;
 	*) glob=$1; shift ;;
 	esac
 done
@@ -39,6 +42,14 @@ limit_lab=45
 boot_timeout=540
 if [ -n "$long" ]; then
 	limit_unit=900 limit_lab=900 boot_timeout=7200
+fi
+boot_kernel=$kernel
+boot_options=
+if [ -n "$debug" ]; then
+	# Its checks make everything about five times slower, and its shadow takes memory.
+	limit_lab=600 boot_timeout=7200
+	boot_kernel=$CACHE/kernel/6.1-debug
+	boot_options='--memory 2048'
 fi
 export LAB_KERNEL=$kernel LONG=${long:+1}
 lab_usual='--cpus 2 --memory 1024'
@@ -76,11 +87,11 @@ judge()
 # on_host LIMIT NAME COMMAND ARGS
 on_host()
 {
-	local ret=0
+	local ret=0 began=$SECONDS
 
 	echo "@begin $2"
 	timeout -s KILL "$1" "${@:3}" 2>&1 </dev/null || ret=$?
-	printf '\n@end %s %s\n' "$2" "$ret"
+	printf '\n@end %s %s %s\n' "$2" "$ret" $((SECONDS - began))
 }
 
 host_tests()
@@ -153,7 +164,7 @@ run_group()
 		ret=0
 		: >"$work/result.$number"
 		# shellcheck disable=SC2086 # options are words
-		scripts/lab/run --kernel "$kernel" --timeout "$boot_timeout" $options "${args[@]}" \
+		scripts/lab/run --kernel "$boot_kernel" --timeout "$boot_timeout" $options $boot_options "${args[@]}" \
 			--file "$CACHE/kernel/$kernel-cloud/vmlinuz:/root/guest/vmlinuz" \
 			--file build/guest/initramfs.cpio:/root/guest/initramfs.cpio \
 			--file tests/in-lab.sh:/root/tests/in-lab.sh -- \
@@ -181,9 +192,10 @@ run_group()
 }
 
 : >"$work/results"
-host_tests | judge "$work/host.checks" &
+[ -n "$debug" ] || host_tests | judge "$work/host.checks" &
 
 for test in tests/host/*_test.sh; do
+	[ -z "$debug" ] || break
 	name=${test##*/}
 	name=${name%.sh}
 	if [ -e "$test" ] && matches "$name"; then
@@ -209,6 +221,14 @@ while IFS=$'\t' read -r options half; do
 	next_job
 done < <(cut -f 3,4 "$work/tests" | sort -u)
 wait
+# longest FILE...: names and seconds of the five that took most
+longest()
+{
+	grep -hv '^@' "$@" 2>/dev/null | sort -t $'\t' -k 2,2gr | head -n 5 |
+		awk -F '\t' '{ printf "%s%s %.1f s", NR > 1 ? ", " : "", $1, $2 }'
+}
+say "longest on this machine: $(longest "$work"/host.*)"
+say "longest in the emulated one, by its clock: $(longest "$work/results")"
 cat "$work"/host.* >>"$work/results" 2>/dev/null || true
 
 awk -v seconds=$((SECONDS - started)) '

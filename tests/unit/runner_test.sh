@@ -23,7 +23,7 @@ judged()
 	fi
 }
 
-echo 1..10
+echo 1..11
 printf '@begin t\n1..2\nok 1 - a\nnot ok 2 - b\n@end t 0\n' |
 	judged 1 1 0 '^FAIL  t b' "a case that is not ok"
 printf '@begin t\n1..1\n#  RUN           global.x ...\nok 1 # SKIP no such CPU\n@end t 0\n' |
@@ -44,3 +44,6 @@ printf '@begin t\r\n1..1\r\nok 1 - a\r\n@end t 0\r\n@begin u\nok 1 - b\n@end u 0
 	judged 2 0 0 '^PASS  u b' "two tests, one behind a terminal"
 printf 'ok 1 - nobody asked\n' |
 	judged 0 0 0 '' "results outside of a test"
+printf '@begin t\nok 1 - a\n@end t 0 2.5\n' |
+	judged 1 0 0 '' "a test that says how long it took"
+grep -q "^t	2.5\$" "$dir/result" || echo "not ok 12 - its seconds"
