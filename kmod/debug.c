@@ -193,19 +193,21 @@ static long debug_ioctl_set_guest_debug(void *obj, struct vitrine_ioctl_arg *arg
 					     X86_TRAP_DB : X86_TRAP_BP, false, 0);
 	}
 
+	/* While it is known whose TF is in hardware. */
+	vitrine_reg_write(vcpu, VITRINE_REG_RFLAGS, vitrine_rflags_read(vcpu));
 	db->guest_debug = dbg->control & KVM_GUESTDBG_ENABLE ? dbg->control : 0;
 	if (db->guest_debug & KVM_GUESTDBG_USE_HW_BP) {
 		memcpy(db->guest_dr, dbg->arch.debugreg, sizeof(db->guest_dr));
-		/*
-		 * General detect would report the VMM's own breakpoints to a guest that reads DR7.
-		 */
-		db->guest_dr7 = (dbg->arch.debugreg[7] & DR7_WRITABLE & ~DR7_GD) | DR7_ONES;
+		db->guest_dr7 = (dbg->arch.debugreg[7] & DR7_WRITABLE) | DR7_ONES;
 	} else {
 		memset(db->guest_dr, 0, sizeof(db->guest_dr));
 		db->guest_dr7 = 0;
 	}
 	vitrine_dr7_update(vcpu);
 	vitrine_backend->update_exceptions(vcpu);
+	/* What was not told yet of a step is of no interest any more. */
+	if (!(db->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)))
+		clear_bit(VITRINE_REQ_DEBUG_EXIT, &vcpu->requests);
 	/* KVM_GUESTDBG_BLOCKIRQ may have come or gone. */
 	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
 	return 0;

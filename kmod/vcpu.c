@@ -165,12 +165,13 @@ void vitrine_vcpu_queue_debug(struct vitrine_vcpu *vcpu, u64 dr6_bits)
 
 void vitrine_vcpu_insn_done(struct vitrine_vcpu *vcpu)
 {
+	/* As with an instruction that hardware steps: the VMM takes the trap, for both. */
 	if (unlikely(vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP)) {
 		vcpu->db.exit_dr6 = DR_STEP;
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_DEBUG_EXIT);
-	}
-	if (unlikely(vitrine_rflags_read(vcpu) & X86_EFLAGS_TF))
+	} else if (unlikely(vitrine_rflags_read(vcpu) & X86_EFLAGS_TF)) {
 		vitrine_vcpu_queue_debug(vcpu, DR_STEP);
+	}
 }
 
 static long vcpu_ioctl_set_signal_mask(void *obj, struct vitrine_ioctl_arg *arg)

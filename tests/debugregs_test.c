@@ -17,6 +17,7 @@
 #define DR7_INIT	0x400ull
 #define DR7_GD		(1ull << 13)
 #define RFLAGS_TF	(1ull << 8)
+#define RFLAGS_IF	(1ull << 9)
 #define DB		1
 #define BP		3
 #define UD		6
@@ -405,6 +406,184 @@ TEST_F(debugregs, vmm_injects)
 	test_vcpu_run_to_exception(self->vcpu, &exception);
 	EXPECT_EQ(DB, exception.vector);
 	EXPECT_EQ(TEST_CODE_GPA + 2, exception.rip);
+}
+
+/* General detect of the VMM's: told to it before the access happens, and unknown to the guest. */
+TEST_F(debugregs, vmm_general_detect)
+{
+	struct kvm_regs regs;
+
+	test_vcpu_long_mode(self->vcpu, GUEST_BLOB(guest_mov_dr));
+	ASSERT_EQ(0, guest_debug(self->vcpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP, 0,
+				 DR7_INIT | DR7_GD));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(KVM_EXIT_DEBUG, test_vcpu_run(self->vcpu));
+		EXPECT_EQ(DB, self->vcpu->run->debug.arch.exception);
+		EXPECT_EQ(DR6_BD, self->vcpu->run->debug.arch.dr6 & DR6_BD);
+		EXPECT_EQ(DR7_GD, self->vcpu->run->debug.arch.dr7 & DR7_GD);
+		/* The MOV of ten bytes before it is done, itself it is not. */
+		EXPECT_EQ(TEST_CODE_GPA + 10, self->vcpu->run->debug.arch.pc);
+	}
+	ASSERT_EQ(0, guest_debug(self->vcpu, 0, 0, 0));
+	test_vcpu_run_to_sync(self->vcpu);
+	test_vcpu_regs(self->vcpu, &regs);
+	EXPECT_EQ(0x1234567000, regs.r8);
+	EXPECT_EQ(0x455, regs.r11);
+}
+
+GUEST_CODE(guest_exits,
+	   "cpuid\n"
+	   "mov $0x1a0, %ecx\n"
+	   "rdmsr\n"
+	   "mov 0x200000, %rax\n"		/* touched for the first time */
+	   "outb %al, $0xe3\n"
+	   "1: nop\n"
+	   "nop\n"
+	   GUEST_DONE);
+
+static void step_to(struct test_vcpu *vcpu, uint64_t rip)
+{
+	for (int i = 0; i < 8; i++) {
+		uint32_t reason = test_vcpu_run(vcpu);
+
+		if (reason == KVM_EXIT_IO)
+			continue;
+		if (reason != KVM_EXIT_DEBUG)
+			test_die("exit %u at a step", reason);
+		if (vcpu->run->debug.arch.pc == rip)
+			return;
+	}
+	test_die("no step to 0x%llx", (unsigned long long)rip);
+}
+
+/*
+ * Every step is an instruction, whatever exits in between; and when the VMM stops right after, the
+ * guest, which has an IDT, hears nothing of it.
+ */
+TEST_F(debugregs, vmm_single_step_over_exits)
+{
+	static const unsigned int ends[] = { 2, 7, 9, 17, 19, 20 };
+
+	if (test_on_kvm())
+		SKIP(return, "KVM reports a pending step of the emulator's before the next");
+	for (size_t stop = 1; stop <= sizeof(ends) / sizeof(ends[0]); stop++) {
+		test_vcpu_long_mode(self->vcpu, GUEST_BLOB(guest_exits));
+		ASSERT_EQ(0, guest_debug(self->vcpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
+					 0, 0));
+		for (size_t i = 0; i < stop; i++) {
+			uint32_t reason = test_vcpu_run(self->vcpu);
+
+			/* OUT goes to the VMM, and is a step when it is complete. */
+			if (ends[i] == 19) {
+				ASSERT_EQ(KVM_EXIT_IO, reason);
+				reason = test_vcpu_run(self->vcpu);
+			}
+			ASSERT_EQ(KVM_EXIT_DEBUG, reason);
+			EXPECT_EQ(TEST_CODE_GPA + ends[i], self->vcpu->run->debug.arch.pc);
+			EXPECT_EQ(DR6_INIT | DR6_BS, self->vcpu->run->debug.arch.dr6);
+		}
+		ASSERT_EQ(0, guest_debug(self->vcpu, 0, 0, 0));
+		if (ends[stop - 1] < 19) {
+			ASSERT_EQ(KVM_EXIT_IO, test_vcpu_run(self->vcpu));
+			ASSERT_EQ(0xe3, self->vcpu->run->io.port);
+		}
+		test_vcpu_run_to_done(self->vcpu);
+	}
+}
+
+/* The same where the exit is one to userspace, in the middle of an instruction. */
+TEST_F(debugregs, vmm_stops_stepping_in_an_exit)
+{
+	if (test_on_kvm())
+		SKIP(return, "KVM reports a pending step of the emulator's before the next");
+	test_vcpu_long_mode(self->vcpu, GUEST_BLOB(guest_exits));
+	ASSERT_EQ(0, guest_debug(self->vcpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, 0, 0));
+	step_to(self->vcpu, TEST_CODE_GPA + 17);
+	ASSERT_EQ(KVM_EXIT_IO, test_vcpu_run(self->vcpu));
+	ASSERT_EQ(0, guest_debug(self->vcpu, 0, 0, 0));
+	test_vcpu_run_to_done(self->vcpu);
+}
+
+GUEST_CODE(guest_touches_device,
+	   "mov $0xd0000000, %edi\n"
+	   "mov (%rdi), %rax\n"
+	   "nop\n"
+	   GUEST_DONE);
+
+TEST_F(debugregs, vmm_stops_stepping_in_an_mmio_exit)
+{
+	struct kvm_regs regs;
+
+	if (test_on_kvm())
+		SKIP(return, "KVM reports a pending step of the emulator's before the next");
+	test_vcpu_long_mode(self->vcpu, GUEST_BLOB(guest_touches_device));
+	ASSERT_EQ(0, guest_debug(self->vcpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, 0, 0));
+	step_to(self->vcpu, TEST_CODE_GPA + 5);
+	ASSERT_EQ(KVM_EXIT_MMIO, test_vcpu_run(self->vcpu));
+	*(uint64_t *)self->vcpu->run->mmio.data = 0x1122334455667788;
+	ASSERT_EQ(0, guest_debug(self->vcpu, 0, 0, 0));
+	test_vcpu_run_to_done(self->vcpu);
+	test_vcpu_regs(self->vcpu, &regs);
+	EXPECT_EQ(0x1122334455667788, regs.rax);
+}
+
+/* The guest steps itself while the VMM does: the VMM takes the traps, the flag stays. */
+TEST_F(debugregs, vmm_single_step_over_guest_step)
+{
+	struct test_exception exception;
+	struct kvm_regs regs;
+
+	if (test_on_kvm())
+		SKIP(return, "KVM drops the guest's own flag");
+	test_vcpu_long_mode(self->vcpu, GUEST_BLOB(guest_exits));
+	test_vcpu_regs(self->vcpu, &regs);
+	regs.rflags = 2 | RFLAGS_TF;
+	test_vcpu_set_regs(self->vcpu, &regs);
+	ASSERT_EQ(0, guest_debug(self->vcpu, KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP, 0, 0));
+	step_to(self->vcpu, TEST_CODE_GPA + 7);
+	test_vcpu_regs(self->vcpu, &regs);
+	EXPECT_EQ(2 | RFLAGS_TF, regs.rflags);
+	ASSERT_EQ(0, guest_debug(self->vcpu, 0, 0, 0));
+	test_vcpu_run_to_exception(self->vcpu, &exception);
+	EXPECT_EQ(DB, exception.vector);
+	EXPECT_LT(TEST_CODE_GPA + 6, exception.rip);
+}
+
+GUEST_CODE(guest_shadow,
+	   "xor %eax, %eax\n"
+	   "nop\n"
+	   GUEST_DONE);
+
+/*
+ * A guest that steps itself, saved behind its STI: such a vCPU can be entered only with a step
+ * pending, which no ioctl tells.
+ */
+TEST_F(debugregs, step_and_shadow)
+{
+	struct kvm_vcpu_events events = { .flags = KVM_VCPUEVENT_VALID_SHADOW,
+					  .interrupt = { .shadow = KVM_X86_SHADOW_INT_STI } };
+	struct test_exception exception;
+	struct kvm_regs regs;
+
+	if (test_on_kvm())
+		SKIP(return, "KVM does not enter");
+	for (int order = 0; order < 2; order++) {
+		test_vcpu_long_mode(self->vcpu, GUEST_BLOB(guest_shadow));
+		test_vcpu_regs(self->vcpu, &regs);
+		if (order)
+			ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+		regs.rflags = 2 | RFLAGS_TF | RFLAGS_IF;
+		test_vcpu_set_regs(self->vcpu, &regs);
+		if (!order)
+			ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+		test_vcpu_run_to_exception(self->vcpu, &exception);
+		EXPECT_EQ(DB, exception.vector);
+		/* And the reverse: the shadow without the flag. */
+		ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+		regs.rflags = 2 | RFLAGS_IF;
+		test_vcpu_set_regs(self->vcpu, &regs);
+		test_vcpu_run_to_done(self->vcpu);
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -41,6 +41,28 @@ static void write_pdptrs(const struct vitrine_vcpu *vcpu)
 	vmcs_write(GUEST_PDPTR3, vcpu->pdptrs[3]);
 }
 
+/*
+ * "Checks on Guest Non-Register State": in the shadow of STI or MOV SS a single step is pending if
+ * and only if TF is set. A VMM that restores a guest has no word for it.
+ */
+static noinline void fix_pending_step(u64 rflags)
+{
+	u64 pending = vmcs_read(GUEST_PENDING_DBG_EXCEPTIONS);
+
+	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, rflags & X86_EFLAGS_TF ?
+		   pending | DR_STEP : pending & ~(u64)DR_STEP);
+}
+
+static void write_rflags(struct vitrine_vcpu *vcpu)
+{
+	u64 rflags = vcpu->regs[VITRINE_REG_RFLAGS];
+
+	vmcs_write(GUEST_RFLAGS, rflags);
+	if (unlikely(vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
+		     (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
+		fix_pending_step(rflags);
+}
+
 static void write_dirty_regs(struct vitrine_vcpu *vcpu)
 {
 	if (vcpu->regs_dirty & BIT(VITRINE_REG_RIP))
@@ -48,7 +70,7 @@ static void write_dirty_regs(struct vitrine_vcpu *vcpu)
 	if (vcpu->regs_dirty & BIT(VITRINE_REG_RSP))
 		vmcs_write(GUEST_RSP, vcpu->regs[VITRINE_REG_RSP]);
 	if (vcpu->regs_dirty & BIT(VITRINE_REG_RFLAGS))
-		vmcs_write(GUEST_RFLAGS, vcpu->regs[VITRINE_REG_RFLAGS]);
+		write_rflags(vcpu);
 	if (unlikely(vcpu->regs_dirty & BIT(VITRINE_CACHE_PDPTRS)))
 		write_pdptrs(vcpu);
 	vcpu->regs_dirty = 0;
@@ -103,10 +125,45 @@ static void sync_perf_msrs(struct vmx_vcpu *vmx)
  * flag. The guest sees it in the image that PUSHF makes, as under KVM. A step ends what STI and MOV
  * SS hold back, or the entry would demand a pending #DB.
  */
-static void step_prepare(struct vitrine_vcpu *vcpu)
+static void step_prepare(struct vmx_vcpu *vmx)
 {
-	vmcs_write(GUEST_RFLAGS, vitrine_rflags_read(vcpu) | X86_EFLAGS_TF);
-	vmx_set_interrupt_shadow(vcpu, 0);
+	u64 rflags = vitrine_rflags_read(&vmx->vcpu);
+
+	vmx->guest_tf = rflags & X86_EFLAGS_TF;
+	vmcs_write(GUEST_RFLAGS, rflags | X86_EFLAGS_TF);
+	vmx_set_interrupt_shadow(&vmx->vcpu, 0);
+}
+
+/* "Trap-Like VM Exits": the instruction is over, and its single-step trap was still to come. */
+static bool is_trap_like(u32 reason)
+{
+	switch ((u16)reason) {
+	case EXIT_REASON_TPR_BELOW_THRESHOLD:
+	case EXIT_REASON_EOI_INDUCED:
+	case EXIT_REASON_APIC_WRITE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/*
+ * A trap that is pending because of our TF must not outlive the exit: the VMM may stop stepping,
+ * and the guest would get it. Breakpoints that are pending are the guest's, and so is its own step.
+ */
+static void step_settle(struct vmx_vcpu *vmx)
+{
+	struct vitrine_vcpu *vcpu = &vmx->vcpu;
+	u64 pending = vmcs_read(GUEST_PENDING_DBG_EXCEPTIONS);
+
+	if (pending & DR_STEP && !vmx->guest_tf) {
+		vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, pending & ~(u64)DR_STEP);
+		if (is_trap_like(vcpu->exit.reason)) {
+			vcpu->db.exit_dr6 = DR_STEP;
+			vitrine_vcpu_request(vcpu, VITRINE_REQ_DEBUG_EXIT);
+		}
+	}
+	vitrine_reg_write(vcpu, VITRINE_REG_RFLAGS, vitrine_rflags_read(vcpu));
 }
 
 static void load_guest_debug_regs(const struct vitrine_vcpu *vcpu)
@@ -192,7 +249,7 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 	if (vcpu->regs_dirty)
 		write_dirty_regs(vcpu);
 	if (unlikely(vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP))
-		step_prepare(vcpu);
+		step_prepare(vmx);
 	sync_host_crs(vmx);
 	if (vcpu->deadline_tsc | vmx->timer_for_deadline)
 		vmx_timer_update(vmx);
@@ -226,7 +283,7 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 		vcpu->msrs.spec_ctrl = vmx->entry.guest_spec_ctrl;
 	vcpu->regs_avail = GENMASK(VITRINE_REG_R15, 0) & ~BIT(VITRINE_REG_RSP);
 	if (unlikely(vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP))
-		vitrine_reg_write(vcpu, VITRINE_REG_RFLAGS, vitrine_rflags_read(vcpu));
+		step_settle(vmx);
 
 	if (unlikely(ret != VMX_ENTER_DONE)) {
 		u64 error = ret == VMX_ENTER_FAILED ? vmcs_read(VM_INSTRUCTION_ERROR) : 0;

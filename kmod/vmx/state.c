@@ -33,7 +33,8 @@ void vmx_cache_reg(struct vitrine_vcpu *vcpu, unsigned int reg)
 	case VITRINE_REG_RFLAGS:
 		vcpu->regs[reg] = vmcs_read(GUEST_RFLAGS);
 		/* The VMM's, see step_prepare() in enter.c. */
-		if (unlikely(vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP))
+		if (unlikely(vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP) &&
+		    !to_vmx(vcpu)->guest_tf)
 			vcpu->regs[reg] &= ~X86_EFLAGS_TF;
 		break;
 	case VITRINE_CACHE_PDPTRS:

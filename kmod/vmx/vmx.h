@@ -62,6 +62,7 @@ struct vmx_vcpu {
 	unsigned long *msr_bitmap;	/* [I] one page */
 	struct vmx_autoload autoload;	/* [v] */
 	struct vmx_host_state host;	/* [c] */
+	bool guest_tf;			/* [v] in a step of the VMM's: the guest has TF itself */
 	bool shared_stale;		/* [c] a SYSCALL MSR changed since the guest was loaded */
 	bool timer_on;			/* [v] the preemption timer, in the VMCS */
 	u32 timer_value;		/* [v] likewise */
