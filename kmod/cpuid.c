@@ -161,6 +161,9 @@ static void update_runtime(struct vitrine_vcpu *vcpu, struct vitrine_cpuid *cpui
 				   vitrine_backend->get_cr4(vcpu) & X86_CR4_OSXSAVE);
 		set_bit_to(&entry->edx, BIT(X86_FEATURE_APIC % 32),
 			   base & MSR_IA32_APICBASE_ENABLE);
+		if (!vitrine_vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT))
+			set_bit_to(&entry->ecx, BIT(X86_FEATURE_MWAIT % 32),
+				   vcpu->msrs.misc_enable & MSR_IA32_MISC_ENABLE_MWAIT);
 	}
 	entry = find_writable(cpuid, LEAF_XSAVE, 0);
 	if (entry)

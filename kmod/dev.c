@@ -16,6 +16,7 @@
 #include "backend.h"
 #include "cpuid.h"
 #include "dev.h"
+#include "exit.h"
 #include "fpu.h"
 #include "ioctl.h"
 #include "mce.h"
@@ -76,8 +77,15 @@ static const int extensions[NR_CAPS] = {
 	[KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2] = VITRINE_DIRTY_MANUAL_ALL,
 	[KVM_CAP_MSR_PLATFORM_INFO] = 1,
 	[KVM_CAP_EXCEPTION_PAYLOAD] = 1,
+	[KVM_CAP_DISABLE_QUIRKS] = 1,
+	[KVM_CAP_DISABLE_QUIRKS2] = VITRINE_QUIRKS,
+	[KVM_CAP_EXIT_HYPERCALL] = VITRINE_EXIT_HYPERCALLS,
+	[KVM_CAP_EXIT_ON_EMULATION_FAILURE] = 1,
+	[KVM_CAP_X86_USER_SPACE_MSR] = 1,
+	[KVM_CAP_X86_MSR_FILTER] = 1,
 	[KVM_CAP_SET_GUEST_DEBUG2] = VITRINE_GUEST_DEBUG_ALL,
 	[KVM_CAP_X86_TRIPLE_FAULT_EVENT] = 1,
+	[KVM_CAP_BINARY_STATS_FD] = 1,
 	[KVM_CAP_SREGS2] = 1,
 	[KVM_CAP_VCPU_ATTRIBUTES] = 1,
 };
@@ -89,6 +97,8 @@ long vitrine_dev_extension(struct vitrine_vm *vm, unsigned long cap)
 	switch (cap) {
 	case KVM_CAP_XSAVE2:
 		return vitrine_fpu_image_bytes();
+	case KVM_CAP_X86_DISABLE_EXITS:
+		return vitrine_vm_disable_exits();
 	case KVM_CAP_TSC_CONTROL:
 	case KVM_CAP_VM_TSC_CONTROL:
 		return vitrine_tsc_scaling_supported;

@@ -10,14 +10,21 @@
 #include <linux/kvm.h>
 #include <linux/kvm_para.h>
 #include <linux/minmax.h>
+#include <linux/srcu.h>
 #include <linux/string.h>
+#include <asm/trapnr.h>
 
 #include "backend.h"
 #include "bus.h"
 #include "exit.h"
 #include "fetch.h"
+#include "guest.h"
+#include "linear.h"
 #include "regs.h"
 #include "vm.h"
+
+#define NOT_VMMCALL	2	/* beside enum vitrine_exit_result */
+#define QUIRKY_PORT	0x7e	/* KVM_X86_QUIRK_OUT_7E_INC_RIP */
 
 int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigned int ndata,
 				const u64 *data)
@@ -33,26 +40,46 @@ int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigne
 	return EXIT_USER;
 }
 
-int vitrine_exit_emulation_failure(struct vitrine_vcpu *vcpu)
+/* The facts go behind the instruction's bytes, or take their place. */
+static void tell_emulation_failure(struct vitrine_vcpu *vcpu)
 {
+	const struct vitrine_exit *exit = &vcpu->exit;
+	u64 facts[] = { exit->reason, exit->qualification, exit->vectoring_info, 0, 0 };
 	struct kvm_run *run = vcpu->run;
 	u8 bytes[VITRINE_INSN_MAX_LEN + 1] = {};
+	unsigned int ndata = 1;
 	int idx, len;
 
 	idx = srcu_read_lock(&vcpu->vm->srcu);
 	len = vitrine_fetch_bytes(vcpu, bytes);
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
-	memset(&run->emulation_failure, 0, sizeof(run->emulation_failure));
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->emulation_failure.suberror = KVM_INTERNAL_ERROR_EMULATION;
-	run->emulation_failure.ndata = 1;
+	run->emulation_failure.flags = 0;
 	if (len > 0) {
-		run->emulation_failure.ndata =
-			1 + DIV_ROUND_UP(1 + sizeof(run->emulation_failure.insn_bytes), 8);
+		ndata += DIV_ROUND_UP(1 + sizeof(run->emulation_failure.insn_bytes), 8);
 		run->emulation_failure.flags = KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES;
 		run->emulation_failure.insn_size = len;
-		memcpy(run->emulation_failure.insn_bytes, bytes, VITRINE_INSN_MAX_LEN);
+		/* NOPs behind the end, as KVM has it: for disassemblers. */
+		memset(run->emulation_failure.insn_bytes, 0x90, VITRINE_INSN_MAX_LEN);
+		memcpy(run->emulation_failure.insn_bytes, bytes, len);
 	}
+	memcpy(&run->internal.data[ndata], facts, sizeof(facts));
+	run->emulation_failure.ndata = ndata + ARRAY_SIZE(facts);
+}
+
+/*
+ * Without KVM_CAP_EXIT_ON_EMULATION_FAILURE it is the guest's fault as well, and its application's
+ * alone: that gets #UD, and the guest lives.
+ */
+int vitrine_exit_emulation_failure(struct vitrine_vcpu *vcpu)
+{
+	if (!READ_ONCE(vcpu->vm->emulation_failure_exits)) {
+		vitrine_vcpu_queue_exception(vcpu, X86_TRAP_UD, false, 0);
+		if (vitrine_backend->get_cpl(vcpu))
+			return EXIT_RESUME;
+	}
+	tell_emulation_failure(vcpu);
 	return EXIT_USER;
 }
 
@@ -66,14 +93,113 @@ int vitrine_exit_hlt(struct vitrine_vcpu *vcpu)
 	return EXIT_USER;
 }
 
-/* KVM's calling convention; none of its calls is offered, so every number is unknown. */
+static bool is_64bit_call(struct vitrine_vcpu *vcpu)
+{
+	u64 base;
+
+	return vitrine_backend->get_code_mode(vcpu, &base) == VITRINE_INSN_64;
+}
+
+static void end_hypercall(struct vitrine_vcpu *vcpu, u64 ret)
+{
+	vcpu->regs[VITRINE_REG_RAX] = is_64bit_call(vcpu) ? ret : (u32)ret;
+	vitrine_backend->skip_insn(vcpu);
+}
+
+/* A VMM that moved RIP meanwhile has given the instruction up. */
+static int complete_hypercall(struct vitrine_vcpu *vcpu)
+{
+	if (vitrine_rip_read(vcpu) == vcpu->user_exit_rip)
+		end_hypercall(vcpu, READ_ONCE(vcpu->run->hypercall.ret));
+	return EXIT_RESUME;
+}
+
+/* A range of pages becomes shared or private: whether that means anything is the VMM's to know. */
+static int map_gpa_range(struct vitrine_vcpu *vcpu, u64 gpa, u64 nr_pages, u64 attributes,
+			 bool long_mode)
+{
+	struct kvm_run *run = vcpu->run;
+	u64 gfn = gpa >> PAGE_SHIFT;
+
+	if (offset_in_page(gpa) || gfn + nr_pages <= gfn) {
+		end_hypercall(vcpu, -KVM_EINVAL);
+		return EXIT_RESUME;
+	}
+	run->exit_reason = KVM_EXIT_HYPERCALL;
+	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
+	run->hypercall.args[0] = gpa;
+	run->hypercall.args[1] = nr_pages;
+	run->hypercall.args[2] = attributes;
+	run->hypercall.longmode = long_mode;
+	vcpu->user_exit_rip = vitrine_rip_read(vcpu);
+	vcpu->complete_user_exit = complete_hypercall;
+	return EXIT_USER;
+}
+
+/* KVM's calling convention; RIP is still at the instruction. */
 int vitrine_exit_hypercall(struct vitrine_vcpu *vcpu)
 {
-	long ret = vitrine_backend->get_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
+	bool long_mode = is_64bit_call(vcpu);
+	u64 mask = long_mode ? ~0ULL : U32_MAX;
+	const u64 *regs = vcpu->regs;
 
-	if (!(vcpu->efer & EFER_LMA))
-		ret = (u32)ret;
-	vcpu->regs[VITRINE_REG_RAX] = ret;
+	if (vitrine_backend->get_cpl(vcpu)) {
+		end_hypercall(vcpu, -KVM_EPERM);
+		return EXIT_RESUME;
+	}
+	if ((regs[VITRINE_REG_RAX] & mask) == KVM_HC_MAP_GPA_RANGE &&
+	    READ_ONCE(vcpu->vm->exit_hypercalls) & BIT(KVM_HC_MAP_GPA_RANGE))
+		return map_gpa_range(vcpu, regs[VITRINE_REG_RBX] & mask,
+				     regs[VITRINE_REG_RCX] & mask, regs[VITRINE_REG_RDX] & mask,
+				     long_mode);
+	end_hypercall(vcpu, -KVM_ENOSYS);
+	return EXIT_RESUME;
+}
+
+/* NOT_VMMCALL, or what the exit comes to: the guest executes the new instruction, or a fault. */
+static int patch_hypercall(struct vitrine_vcpu *vcpu)
+{
+	static const u8 vmmcall[] = { 0x0f, 0x01, 0xd9 }, vmcall[] = { 0x0f, 0x01, 0xc1 };
+	u8 bytes[VITRINE_INSN_MAX_LEN + 1];
+	struct vitrine_span span;
+	unsigned int i, len;
+	u64 base;
+	int mode, ret;
+	gva_t gva;
+
+	if (vitrine_fetch_bytes(vcpu, bytes) < (int)sizeof(vmmcall) ||
+	    memcmp(bytes, vmmcall, sizeof(vmmcall)))
+		return NOT_VMMCALL;
+	mode = vitrine_backend->get_code_mode(vcpu, &base);
+	gva = vitrine_rip_read(vcpu) + base;
+	if (mode != VITRINE_INSN_64)
+		gva = (u32)gva;
+	/* As if the guest wrote it: to code that is write-protected that is a page fault. */
+	ret = vitrine_linear_translate(vcpu, mode, gva, sizeof(vmcall), true, &span);
+	for (i = 0; i < sizeof(vmcall) && !ret; i += len) {
+		gpa_t gpa;
+
+		len = sizeof(vmcall) - i;
+		gpa = vitrine_span_at(&span, i, &len);
+		if (vitrine_guest_write(vcpu->vm, gpa, vmcall + i, len))
+			return NOT_VMMCALL;
+	}
+	return ret ?: EXIT_RESUME;
+}
+
+int vitrine_exit_undefined(struct vitrine_vcpu *vcpu)
+{
+	int ret = NOT_VMMCALL;
+	int idx;
+
+	if (vitrine_vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN)) {
+		idx = srcu_read_lock(&vcpu->vm->srcu);
+		ret = patch_hypercall(vcpu);
+		srcu_read_unlock(&vcpu->vm->srcu, idx);
+	}
+	if (ret != NOT_VMMCALL)
+		return ret;
+	vitrine_vcpu_queue_exception(vcpu, X86_TRAP_UD, false, 0);
 	return EXIT_RESUME;
 }
 
@@ -146,7 +272,11 @@ int vitrine_exit_io(struct vitrine_vcpu *vcpu, const struct io_exit *io)
 			return EXIT_RESUME;
 		}
 		memcpy(vcpu->pio_data, &value, io->size);
-		vcpu->complete_user_exit = complete_out;
+		if (unlikely(io->port == QUIRKY_PORT) &&
+		    vitrine_vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP))
+			vitrine_backend->skip_insn(vcpu);
+		else
+			vcpu->complete_user_exit = complete_out;
 	} else {
 		if (!vitrine_bus_read(vcpu, VITRINE_BUS_PIO, io->port, &value, io->size)) {
 			write_accumulator(vcpu, &value, io->size);

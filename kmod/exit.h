@@ -6,6 +6,8 @@
 #ifndef VITRINE_EXIT_H
 #define VITRINE_EXIT_H
 
+#include <linux/bits.h>
+#include <linux/kvm_para.h>
 #include <linux/kvm_types.h>
 #include <linux/types.h>
 
@@ -43,7 +45,20 @@ int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, const struct io_exit *io,
  * accesses.
  */
 int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault);
+/*
+ * RDMSR and WRMSR that do not work: @error is what msr.h says, or -EPERM for the VMM's filter. #GP,
+ * or an exit to a VMM that asked for it.
+ */
+int vitrine_exit_rdmsr_refused(struct vitrine_vcpu *vcpu, u32 msr, int error);
+int vitrine_exit_wrmsr_refused(struct vitrine_vcpu *vcpu, u32 msr, u64 data, int error);
 int vitrine_exit_hlt(struct vitrine_vcpu *vcpu);
+/* KVM_CAP_EXIT_HYPERCALL: the calls that a VMM can have. */
+#define VITRINE_EXIT_HYPERCALLS	BIT(KVM_HC_MAP_GPA_RANGE)
+/*
+ * #UD: VMMCALL, which a guest that takes the CPU for AMD's means for a hypercall, is replaced by the
+ * instruction that is one here.
+ */
+int vitrine_exit_undefined(struct vitrine_vcpu *vcpu);
 int vitrine_exit_hypercall(struct vitrine_vcpu *vcpu);
 /* KVM_EXIT_INTERNAL_ERROR with KVM's suberror and up to 16 words of facts. */
 int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigned int ndata,

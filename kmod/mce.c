@@ -42,7 +42,7 @@ MSR_SET(vitrine_mce_set_status)
 MSR_GET(vitrine_mce_get_ctl)
 {
 	if (!(vcpu->msrs.mcg_cap & MCG_CTL_P) && !host)
-		return -ENOENT;
+		return -EINVAL;
 	*data = vcpu->msrs.mcg_ctl;
 	return 0;
 }
@@ -50,7 +50,7 @@ MSR_GET(vitrine_mce_get_ctl)
 MSR_SET(vitrine_mce_set_ctl)
 {
 	if (!(vcpu->msrs.mcg_cap & MCG_CTL_P) && (data || !host))
-		return -ENOENT;
+		return -EINVAL;
 	if (data && data != ALL_ONES)
 		return -EINVAL;
 	vcpu->msrs.mcg_ctl = data;
@@ -60,7 +60,7 @@ MSR_SET(vitrine_mce_set_ctl)
 MSR_GET(vitrine_mce_get_bank)
 {
 	if ((msr - row->first) / 4 >= nr_banks(vcpu))
-		return -ENOENT;
+		return -EINVAL;
 	*data = *msr_storage(&vcpu->msrs, row, msr);
 	return 0;
 }
@@ -70,7 +70,7 @@ MSR_SET(vitrine_mce_set_bank)
 	unsigned int kind = (msr - row->first) % 4;
 
 	if ((msr - row->first) / 4 >= nr_banks(vcpu))
-		return -ENOENT;
+		return -EINVAL;
 	/*
 	 * "IA32_MCi_CTL MSRs": all or nothing; Linux clears bit 10 of bank 4 on some AMD, bit 0 of
 	 * bank 0 elsewhere.

@@ -21,6 +21,7 @@
 #include "cpuid.h"
 #include "ioctl.h"
 #include "msr.h"
+#include "msr_filter.h"
 #include "msr_table.h"
 #include "regs.h"
 #include "vm.h"
@@ -66,8 +67,10 @@ int vitrine_msr_read(struct vitrine_vcpu *vcpu, u32 msr, u64 *data, bool host)
 {
 	const struct vitrine_msr_row *row = find_row(msr);
 
-	if (!row || !row->get || !row_exists(vcpu, row, host))
+	if (!row)
 		return -ENOENT;
+	if (!row->get || !row_exists(vcpu, row, host))
+		return -EINVAL;
 	return row->get(vcpu, row, msr, data, host);
 }
 
@@ -75,9 +78,9 @@ int vitrine_msr_write(struct vitrine_vcpu *vcpu, u32 msr, u64 data, bool host)
 {
 	const struct vitrine_msr_row *row = find_row(msr);
 
-	if (!row || !row->set || !row_exists(vcpu, row, host))
+	if (!row)
 		return -ENOENT;
-	if (!host && (row->flags & MSR_READ_ONLY))
+	if (!row->set || !row_exists(vcpu, row, host) || (!host && row->flags & MSR_READ_ONLY))
 		return -EINVAL;
 	return row->set(vcpu, row, msr, data, host);
 }
@@ -125,6 +128,15 @@ void vitrine_msr_reset(struct vitrine_vcpu *vcpu, bool init)
 	vitrine_msr_update_intercepts(vcpu);
 }
 
+void vitrine_msr_set_intercept(struct vitrine_vcpu *vcpu, u32 msr, bool read, bool write)
+{
+	struct vitrine_vm *vm = vcpu->vm;
+
+	read |= vitrine_msr_filtered(vm, msr, KVM_MSR_FILTER_READ);
+	write |= vitrine_msr_filtered(vm, msr, KVM_MSR_FILTER_WRITE);
+	vitrine_backend->update_msr_intercept(vcpu, msr, read, write);
+}
+
 void vitrine_msr_update_intercepts(struct vitrine_vcpu *vcpu)
 {
 	/*
@@ -139,11 +151,10 @@ void vitrine_msr_update_intercepts(struct vitrine_vcpu *vcpu)
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(direct); i++)
-		vitrine_backend->update_msr_intercept(vcpu, direct[i], false, false);
+		vitrine_msr_set_intercept(vcpu, direct[i], false, false);
 	/* Offset and scaling apply to reads in hardware; a write changes the offset. */
-	vitrine_backend->update_msr_intercept(vcpu, MSR_IA32_TSC, false, true);
-	vitrine_backend->update_msr_intercept(vcpu, MSR_IA32_SPEC_CTRL, !spec_ctrl_in_use,
-					      !spec_ctrl_in_use);
+	vitrine_msr_set_intercept(vcpu, MSR_IA32_TSC, false, true);
+	vitrine_msr_set_intercept(vcpu, MSR_IA32_SPEC_CTRL, !spec_ctrl_in_use, !spec_ctrl_in_use);
 }
 
 static long copy_list(struct vitrine_ioctl_arg *arg, const char *cmd, const u32 *list,

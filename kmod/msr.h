@@ -50,13 +50,15 @@ struct vitrine_msrs {
 void vitrine_msr_reset(struct vitrine_vcpu *vcpu, bool init);
 /*
  * @host: the VMM asks (KVM_GET/SET_MSRS): read-only MSRs may be set, the guest's CPUID is not
- * consulted. 0, -ENOENT for an unknown MSR, -EINVAL for a value that faults; a guest gets #GP for
- * both.
+ * consulted. 0, -ENOENT for an MSR that is not in the table, -EINVAL for one that this guest does
+ * not have or a value that faults; a guest gets #GP for both, unless its VMM wants to know.
  */
 int vitrine_msr_read(struct vitrine_vcpu *vcpu, u32 msr, u64 *data, bool host);
 int vitrine_msr_write(struct vitrine_vcpu *vcpu, u32 msr, u64 data, bool host);
-/* After SET_CPUID2: what exits depends on what the guest was told it has. */
+/* After SET_CPUID2 and SET_MSR_FILTER: what exits depends on what the guest may have. */
 void vitrine_msr_update_intercepts(struct vitrine_vcpu *vcpu);
+/* One of them: by its hardware, unless the VMM filters it. */
+void vitrine_msr_set_intercept(struct vitrine_vcpu *vcpu, u32 msr, bool read, bool write);
 int vitrine_msr_module_init(void);
 
 extern const struct vitrine_ioctl

@@ -20,7 +20,7 @@
 #include "regs.h"
 #include "vm.h"
 
-#define MISC_ENABLE_FIXED	(MSR_IA32_MISC_ENABLE_EMON | MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | \
+#define MISC_ENABLE_FIXED	(MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | \
 				 MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL)
 
 static bool is_canonical(struct vitrine_vcpu *vcpu, u64 address)
@@ -117,7 +117,7 @@ static MSR_GET(get_tsc_deadline)
 {
 	if (!vcpu->lapic) {
 		*data = 0;
-		return host ? 0 : -ENOENT;
+		return host ? 0 : -EINVAL;
 	}
 	if (host) {
 		*data = vitrine_lapic_get_tsc_deadline(vcpu);
@@ -129,7 +129,7 @@ static MSR_GET(get_tsc_deadline)
 static MSR_SET(set_tsc_deadline)
 {
 	if (!vcpu->lapic)
-		return host && !data ? 0 : -ENOENT;
+		return host && !data ? 0 : -EINVAL;
 	if (host) {
 		vitrine_lapic_set_tsc_deadline(vcpu, data);
 		return 0;
@@ -160,12 +160,12 @@ static MSR_SET(set_apic_base)
 
 static MSR_GET(get_x2apic)
 {
-	return vcpu->lapic ? vitrine_lapic_msr_read(vcpu, msr, data) : -ENOENT;
+	return vcpu->lapic ? vitrine_lapic_msr_read(vcpu, msr, data) : -EINVAL;
 }
 
 static MSR_SET(set_x2apic)
 {
-	return vcpu->lapic ? vitrine_lapic_msr_write(vcpu, msr, data) : -ENOENT;
+	return vcpu->lapic ? vitrine_lapic_msr_write(vcpu, msr, data) : -EINVAL;
 }
 
 static MSR_GET(get_efer)
@@ -196,7 +196,7 @@ static MSR_SET(set_feature_control)
 static MSR_GET(get_platform_info)
 {
 	if (!host && vcpu->vm->platform_info_hidden)
-		return -ENOENT;
+		return -EINVAL;
 	return get_stored(vcpu, row, msr, data, host);
 }
 
@@ -212,9 +212,22 @@ static MSR_SET(set_misc_features)
 
 static MSR_SET(set_misc_enable)
 {
-	/* Bits that tell what the CPU lacks stay as they are. */
-	if (!host && ((data ^ vcpu->msrs.misc_enable) & MISC_ENABLE_FIXED))
-		return -EINVAL;
+	u64 old = vcpu->msrs.misc_enable;
+
+	if (!host) {
+		/* Bits that tell what the CPU lacks stay as they are. */
+		if ((data ^ old) & MISC_ENABLE_FIXED)
+			return -EINVAL;
+		data = (data & ~(u64)MSR_IA32_MISC_ENABLE_EMON) |
+		       (old & MSR_IA32_MISC_ENABLE_EMON);
+	}
+	if ((data ^ old) & MSR_IA32_MISC_ENABLE_MWAIT &&
+	    !vitrine_vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)) {
+		if (!vitrine_cpuid_has(vcpu, X86_FEATURE_XMM3))
+			return -EINVAL;
+		vcpu->msrs.misc_enable = data;
+		vitrine_cpuid_update_runtime(vcpu);
+	}
 	vcpu->msrs.misc_enable = data;
 	return 0;
 }

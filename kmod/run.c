@@ -179,6 +179,10 @@ static int serve_requests(struct vitrine_vcpu *vcpu)
 	}
 	if (take_request(vcpu, VITRINE_REQ_TPR_ACCESS))
 		return vitrine_vapic_tpr_exit(vcpu);
+	if (take_request(vcpu, VITRINE_REQ_EXCEPTIONS))
+		vitrine_backend->update_exceptions(vcpu);
+	if (take_request(vcpu, VITRINE_REQ_MSR_FILTER))
+		vitrine_msr_update_intercepts(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_DEBUG_EXIT))
 		return vitrine_debug_exit(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_EVENT)) {

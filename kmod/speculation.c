@@ -95,7 +95,7 @@ static bool guest_has_spec_ctrl(struct vitrine_vcpu *vcpu)
 MSR_GET(vitrine_spec_get_ctrl)
 {
 	if (!host && !guest_has_spec_ctrl(vcpu))
-		return -ENOENT;
+		return -EINVAL;
 	*data = vcpu->msrs.spec_ctrl;
 	return 0;
 }
@@ -103,7 +103,7 @@ MSR_GET(vitrine_spec_get_ctrl)
 MSR_SET(vitrine_spec_set_ctrl)
 {
 	if (!host && !guest_has_spec_ctrl(vcpu))
-		return -ENOENT;
+		return -EINVAL;
 	if (data & ~spec_ctrl_bits())
 		return -EINVAL;
 	vcpu->msrs.spec_ctrl = data;
@@ -112,14 +112,14 @@ MSR_SET(vitrine_spec_set_ctrl)
 	 * each of them.
 	 */
 	if (data && !host)
-		vitrine_backend->update_msr_intercept(vcpu, msr, false, false);
+		vitrine_msr_set_intercept(vcpu, msr, false, false);
 	return 0;
 }
 
 MSR_SET(vitrine_spec_set_pred_cmd)
 {
 	if (!host && !vitrine_cpuid_has(vcpu, X86_FEATURE_SPEC_CTRL))
-		return -ENOENT;
+		return -EINVAL;
 	if (!boot_cpu_has(X86_FEATURE_IBPB) || (data & ~(u64)PRED_CMD_IBPB))
 		return -EINVAL;
 	if (data)
@@ -130,7 +130,7 @@ MSR_SET(vitrine_spec_set_pred_cmd)
 MSR_SET(vitrine_spec_set_flush_cmd)
 {
 	if (!host && !vitrine_cpuid_has(vcpu, X86_FEATURE_FLUSH_L1D))
-		return -ENOENT;
+		return -EINVAL;
 	if (!boot_cpu_has(X86_FEATURE_FLUSH_L1D) || (data & ~(u64)L1D_FLUSH))
 		return -EINVAL;
 	if (data)

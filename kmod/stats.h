@@ -35,6 +35,20 @@ struct vitrine_vcpu_counters {
 	u64 host_ticks; /* host TSC ticks in RUN but outside the guest */
 };
 
+/* X(name) of what is counted at the moment of a look; add a line and what fills it in stats_fd.c. */
+#define VITRINE_VM_GAUGES(X)	\
+	X(vcpus)		\
+	X(table_pages)
+
+struct vitrine_vm_gauges {
+#define VITRINE_GAUGE_MEMBER(name)	u64 name;
+	VITRINE_VM_GAUGES(VITRINE_GAUGE_MEMBER)
+#undef VITRINE_GAUGE_MEMBER
+};
+
+/* stats_fd.c: KVM_GET_STATS_FD */
+extern const struct vitrine_ioctl vitrine_stats_fd_vcpu_ioctls[];
+extern const struct vitrine_ioctl vitrine_stats_fd_vm_ioctls[];
 extern const struct vitrine_ioctl vitrine_stats_vcpu_ioctls[];	/* VITRINE_GET_STATS */
 
 #endif

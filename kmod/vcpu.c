@@ -220,6 +220,7 @@ static const struct vitrine_ioctl *const vcpu_tables[] = {
 	vitrine_vapic_vcpu_ioctls,
 	vitrine_walk_vcpu_ioctls,
 	vitrine_stats_vcpu_ioctls,
+	vitrine_stats_fd_vcpu_ioctls,
 	NULL
 };
 
@@ -396,7 +397,7 @@ int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 	struct vitrine_vcpu *vcpu;
 	int ret;
 
-	if (vm->nr_vcpus >= VITRINE_MAX_VCPUS)
+	if (vm->nr_vcpus >= VITRINE_MAX_VCPUS || id >= (vm->max_vcpu_id ?: VITRINE_MAX_VCPU_IDS))
 		return -EINVAL;
 	if (id_is_taken(vm, id))
 		return -EEXIST;

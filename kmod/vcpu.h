@@ -63,6 +63,8 @@ enum vitrine_request {
 	VITRINE_REQ_TRIPLE_FAULT, /* end with KVM_EXIT_SHUTDOWN */
 	VITRINE_REQ_EOI_EXIT, /* vcpu->eoi_vector was ended: KVM_EXIT_IOAPIC_EOI (split irqchip) */
 	VITRINE_REQ_TPR_ACCESS, /* the guest touched TPR, and the VMM wants to know */
+	VITRINE_REQ_EXCEPTIONS, /* other exceptions exit */
+	VITRINE_REQ_MSR_FILTER, /* the VM's MSR filter is another one */
 	VITRINE_REQ_DEBUG_EXIT, /* a step or breakpoint of the VMM's: KVM_EXIT_DEBUG */
 	VITRINE_REQ_KICK, /* nothing but: come out once */
 	VITRINE_NR_REQUESTS
@@ -157,6 +159,7 @@ struct vitrine_vcpu {
 	struct vitrine_mmu_cache mmu_cache;	/* [v] table pages ready for the next fault */
 	struct vitrine_exit exit;		/* [v] */
 	int (*complete_user_exit)(struct vitrine_vcpu *vcpu);	/* [v] runs first in the next RUN */
+	u64 user_exit_rip; /* [v] of the instruction whose answer comes from userspace */
 	struct vitrine_insn_state insn;		/* [v] MMIO instruction on its way */
 	struct vitrine_fetch_memo fetch_memos[VITRINE_NR_FETCH_MEMOS];	/* [v] */
 	struct {

@@ -18,8 +18,11 @@
 
 #include "bus.h"
 #include "dev.h"
+#include "exit.h"
 #include "hardware.h"
 #include "ioctl.h"
+#include "msr_filter.h"
+#include "stats.h"
 #include "tsc.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -121,6 +124,7 @@ static void destroy_vm(struct vitrine_vm *vm)
 	xa_for_each(&vm->vcpus, index, vcpu)
 		vitrine_vcpu_destroy(vcpu);
 	xa_destroy(&vm->vcpus);
+	vitrine_msr_filter_destroy(vm);
 	vitrine_mmu_destroy(vm);
 	vitrine_memslots_destroy(vm);
 	cleanup_srcu_struct(&vm->srcu);
@@ -248,6 +252,47 @@ static long vm_ioctl_set_boot_cpu_id(void *obj, struct vitrine_ioctl_arg *arg)
 	return 0;
 }
 
+#define USER_MSR_REASONS	(KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | \
+				 KVM_MSR_EXIT_REASON_FILTER)
+
+static long refuse_args(const struct kvm_enable_cap *cap, u64 valid)
+{
+	pr_debug_ratelimited("KVM_ENABLE_CAP: cap %u, args[0] is 0x%llx, must be within 0x%llx\n",
+			     cap->cap, cap->args[0], valid);
+	return -EINVAL;
+}
+
+/* Which exceptions and accesses exit depends on some of them. */
+static long set_disabled_quirks(struct vitrine_vm *vm, u64 quirks)
+{
+	WRITE_ONCE(vm->disabled_quirks, quirks);
+	vitrine_vm_kick_all(vm, VITRINE_REQ_EXCEPTIONS);
+	return 0;
+}
+
+u32 vitrine_vm_disable_exits(void)
+{
+	u32 exits = KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
+
+	/* As KVM: a guest may wait for memory where that works and does not stop the APIC timer. */
+	if (boot_cpu_has(X86_FEATURE_MWAIT) && !boot_cpu_has_bug(X86_BUG_MONITOR) &&
+	    boot_cpu_has(X86_FEATURE_ARAT))
+		exits |= KVM_X86_DISABLE_EXITS_MWAIT;
+	return exits;
+}
+
+/* Once: what was sized by it stays. */
+static long set_max_vcpu_id(struct vitrine_vm *vm, u64 max)
+{
+	if (max > VITRINE_MAX_VCPU_IDS || (vm->max_vcpu_id && vm->max_vcpu_id != max)) {
+		pr_debug_ratelimited("KVM_ENABLE_CAP: KVM_CAP_MAX_VCPU_ID is 0x%llx, must be at most %u and stay the same\n",
+				     max, VITRINE_MAX_VCPU_IDS);
+		return -EINVAL;
+	}
+	vm->max_vcpu_id = max;
+	return 0;
+}
+
 static long vm_ioctl_enable_cap(void *obj, struct vitrine_ioctl_arg *arg)
 {
 	const struct kvm_enable_cap *cap = arg->data;
@@ -265,6 +310,34 @@ static long vm_ioctl_enable_cap(void *obj, struct vitrine_ioctl_arg *arg)
 		return 0;
 	case KVM_CAP_X86_TRIPLE_FAULT_EVENT:
 		vm->triple_fault_event = cap->args[0];
+		return 0;
+	case KVM_CAP_DISABLE_QUIRKS2:
+		if (cap->args[0] & ~(u64)VITRINE_QUIRKS)
+			return refuse_args(cap, VITRINE_QUIRKS);
+		fallthrough;
+	case KVM_CAP_DISABLE_QUIRKS:
+		return set_disabled_quirks(vm, cap->args[0]);
+	case KVM_CAP_X86_DISABLE_EXITS:
+		if (cap->args[0] & ~(u64)vitrine_vm_disable_exits())
+			return refuse_args(cap, vitrine_vm_disable_exits());
+		vm->disabled_exits |= cap->args[0];
+		return 0;
+	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
+		if (cap->args[0] & ~1ULL)
+			return refuse_args(cap, 1);
+		WRITE_ONCE(vm->emulation_failure_exits, cap->args[0]);
+		return 0;
+	case KVM_CAP_EXIT_HYPERCALL:
+		if (cap->args[0] & ~(u64)VITRINE_EXIT_HYPERCALLS)
+			return refuse_args(cap, VITRINE_EXIT_HYPERCALLS);
+		WRITE_ONCE(vm->exit_hypercalls, cap->args[0]);
+		return 0;
+	case KVM_CAP_MAX_VCPU_ID:
+		return set_max_vcpu_id(vm, cap->args[0]);
+	case KVM_CAP_X86_USER_SPACE_MSR:
+		if (cap->args[0] & ~(u64)USER_MSR_REASONS)
+			return refuse_args(cap, USER_MSR_REASONS);
+		WRITE_ONCE(vm->user_msr_reasons, cap->args[0]);
 		return 0;
 	case KVM_CAP_MSR_PLATFORM_INFO:
 		vm->platform_info_hidden = !cap->args[0];
@@ -296,6 +369,8 @@ static const struct vitrine_ioctl *const vm_tables[] = {
 	vitrine_dirty_ioctls,
 	vitrine_irq_vm_ioctls,
 	vitrine_tsc_vm_ioctls,
+	vitrine_msr_filter_ioctls,
+	vitrine_stats_fd_vm_ioctls,
 	NULL
 };
 

@@ -79,12 +79,34 @@ struct vitrine_vm {
 	u64 default_tsc_khz;		/* [m] for vCPUs to come; 0: the host's */
 	struct vitrine_tsc_sync tsc_sync;	/* under a lock of tsc.c */
 	s64 kvmclock_offset_ns;		/* [m] KVM_SET_CLOCK */
-	bool exit_hypercall;		/* [m] */
+	u32 exit_hypercalls;		/* [m] KVM_CAP_EXIT_HYPERCALL: a bit a number */
+	struct vitrine_msr_filter __rcu
+		*msr_filter; /* [m] for writers, srcu for readers; NULL: nothing is kept back */
+	u32 user_msr_reasons;	/* [m] KVM_CAP_X86_USER_SPACE_MSR: KVM_MSR_EXIT_REASON_* */
+	u64 disabled_quirks;	/* [m] KVM_CAP_DISABLE_QUIRKS(2); others look without the lock */
+	u32 disabled_exits;	/* [m] KVM_X86_DISABLE_EXITS_*, for vCPUs to come */
+	bool emulation_failure_exits; /* [m] KVM_CAP_EXIT_ON_EMULATION_FAILURE */
 	bool exception_payload;		/* [m] KVM_CAP_EXCEPTION_PAYLOAD */
 	bool triple_fault_event;	/* [m] KVM_CAP_X86_TRIPLE_FAULT_EVENT */
 	bool platform_info_hidden;	/* [m] KVM_CAP_MSR_PLATFORM_INFO was turned off */
 	bool dead;			/* [a] a failed VMX instruction: every RUN answers -EIO */
 };
+
+/*
+ * KVM_X86_QUIRK_*: a habit of KVM's that its first VMMs rely on, until theirs says that it does not.
+ * Of those that this kernel's header names, KVM_X86_QUIRK_CD_NW_CLEARED has nothing to decide here:
+ * memory types of guests do not follow CR0, as there are no devices that are not coherent.
+ */
+#define VITRINE_QUIRKS	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED |	\
+			 KVM_X86_QUIRK_LAPIC_MMIO_HOLE | KVM_X86_QUIRK_OUT_7E_INC_RIP |	\
+			 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |				\
+			 KVM_X86_QUIRK_FIX_HYPERCALL_INSN |				\
+			 KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS)
+
+static inline bool vitrine_vm_has_quirk(const struct vitrine_vm *vm, u64 quirk)
+{
+	return !(READ_ONCE(vm->disabled_quirks) & quirk);
+}
 
 struct vitrine_vm *vitrine_vm_create(void);
 void vitrine_vm_get(struct vitrine_vm *vm);
@@ -94,6 +116,9 @@ void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why);
 void vitrine_vm_kick_all(struct vitrine_vm *vm, unsigned int request);
 int vitrine_vm_init(void);
 void vitrine_vm_exit(void);
+
+/* KVM_CAP_X86_DISABLE_EXITS: what this host's guests may do without exits. */
+u32 vitrine_vm_disable_exits(void);
 
 /* How many VMs live: for the tests that look for leaks. */
 unsigned int vitrine_vm_count(void);

@@ -196,7 +196,7 @@ static void lapic_update_mode(struct vitrine_lapic *lapic)
 	if (base & BASE_ENABLE)
 		mode = base & X2APIC_ENABLE ? VITRINE_LAPIC_X2APIC : VITRINE_LAPIC_XAPIC;
 	WRITE_ONCE(lapic->mode, mode);
-	lapic->mmio_base = mode == VITRINE_LAPIC_XAPIC ? base & PAGE_MASK : VITRINE_LAPIC_NO_MMIO;
+	lapic->mmio_base = base & PAGE_MASK;
 	if (mode == VITRINE_LAPIC_X2APIC) {
 		vitrine_lapic_put(lapic, APIC_ID, vcpu->id);
 		vitrine_lapic_put(lapic, APIC_LDR, vitrine_lapic_x2apic_ldr(vcpu->id));
@@ -232,7 +232,8 @@ static void lapic_reset_regs(struct vitrine_lapic *lapic)
 	 * Firmware that knows no APIC expects the PIC to reach the boot CPU, as virtual wire mode
 	 * has it.
 	 */
-	if (vcpu->vm->bsp_id == vcpu->id)
+	if (vcpu->vm->bsp_id == vcpu->id &&
+	    vitrine_vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_LINT0_REENABLED))
 		vitrine_lapic_put(lapic, APIC_LVT0, APIC_DM_EXTINT);
 	vitrine_lapic_timer_restore(lapic, 0);
 	lapic_update_mode(lapic);

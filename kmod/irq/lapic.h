@@ -37,7 +37,7 @@ struct vitrine_lapic_timer {
 struct vitrine_lapic {
 	struct vitrine_vcpu *vcpu;	/* [I] */
 	u8 *regs;			/* [v] a page in architectural layout; IRR and TMR: [a] */
-	gpa_t mmio_base;		/* [v] the page in xAPIC mode, else VITRINE_LAPIC_NO_MMIO */
+	gpa_t mmio_base;		/* [v] the page of xAPIC mode; a hole in the others */
 	enum vitrine_lapic_mode mode;	/* [a] written [v] */
 	bool enabled;			/* [a] by IA32_APIC_BASE and by SVR; written [v] */
 	bool irr_pending;		/* [a] false: IRR is empty */
@@ -51,8 +51,6 @@ struct vitrine_lapic {
 	u8 sipi_vector;			/* [a] valid once the SIPI bit is set */
 	struct vitrine_lapic_timer timer;
 };
-
-#define VITRINE_LAPIC_NO_MMIO	(~(gpa_t)0)
 
 /* A message on the (virtual) bus between interrupt sources and local APICs. */
 struct vitrine_apic_msg {

@@ -122,6 +122,12 @@ static void lapic_write(struct vitrine_lapic *lapic, u32 offset, u32 value)
 	}
 }
 
+/* Without an APIC at its page KVM's guests find ones there, and their VMMs hear of nothing. */
+static int in_hole(struct vitrine_vcpu *vcpu)
+{
+	return vitrine_vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_LAPIC_MMIO_HOLE) ? 0 : -EOPNOTSUPP;
+}
+
 /*
  * Aligned 32-bit accesses are architectural; a narrower read inside a register is what old code
  * does.
@@ -134,6 +140,10 @@ int vitrine_lapic_mmio_read(struct vitrine_vcpu *vcpu, gpa_t gpa, void *data,
 	u32 within = offset & 0xf;
 	u32 value;
 
+	if (unlikely(lapic->mode != VITRINE_LAPIC_XAPIC)) {
+		memset(data, 0xff, len_bytes);
+		return in_hole(vcpu);
+	}
 	memset(data, 0, len_bytes);
 	offset &= ~0xfu;
 	if (!(vitrine_lapic_reg_find(offset).access & (VITRINE_LAPIC_READ | VITRINE_LAPIC_WRITE))) {
@@ -154,6 +164,8 @@ int vitrine_lapic_mmio_write(struct vitrine_vcpu *vcpu, gpa_t gpa, const void *d
 	u32 offset = gpa & ~PAGE_MASK;
 	u32 value;
 
+	if (unlikely(lapic->mode != VITRINE_LAPIC_XAPIC))
+		return in_hole(vcpu);
 	if (len_bytes != sizeof(value) || offset & 0xf)
 		return 0;
 	memcpy(&value, data, sizeof(value));

@@ -23,6 +23,7 @@
 #include "../fpu.h"
 #include "../mmu.h"
 #include "../msr.h"
+#include "../msr_filter.h"
 #include "../regs.h"
 #include "../vm.h"
 #include "mitigation.h"
@@ -132,6 +133,8 @@ static int handle_exception_nmi(struct vitrine_vcpu *vcpu)
 		return handle_debug_exception(vcpu);
 	case X86_TRAP_BP:
 		return handle_breakpoint(vcpu);
+	case X86_TRAP_UD:
+		return vitrine_exit_undefined(vcpu);
 	case X86_TRAP_MC:
 		return EXIT_RESUME;
 	case X86_TRAP_AC:
@@ -178,7 +181,7 @@ static int handle_task_switch(struct vitrine_vcpu *vcpu)
 {
 	pr_debug_ratelimited("the guest made a hardware task switch to selector 0x%llx, which is not emulated\n",
 			     vcpu->exit.qualification & 0xffff);
-	return vitrine_exit_emulation_failure(vcpu);
+	return vitrine_exit_internal_error(vcpu, KVM_INTERNAL_ERROR_EMULATION, 0, NULL);
 }
 
 static int handle_cpuid(struct vitrine_vcpu *vcpu)
@@ -211,7 +214,6 @@ static int handle_rdpmc(struct vitrine_vcpu *vcpu)
 
 static int handle_vmcall(struct vitrine_vcpu *vcpu)
 {
-	vmx_skip_insn(vcpu);
 	return vitrine_exit_hypercall(vcpu);
 }
 
@@ -255,9 +257,12 @@ static int handle_rdmsr(struct vitrine_vcpu *vcpu)
 {
 	u32 msr = vcpu->regs[VITRINE_REG_RCX];
 	u64 data;
+	int ret;
 
-	if (vitrine_msr_read(vcpu, msr, &data, false))
-		return inject_gp(vcpu);
+	ret = vitrine_msr_filtered(vcpu->vm, msr, KVM_MSR_FILTER_READ) ?
+	      -EPERM : vitrine_msr_read(vcpu, msr, &data, false);
+	if (unlikely(ret))
+		return vitrine_exit_rdmsr_refused(vcpu, msr, ret);
 	vcpu->regs[VITRINE_REG_RAX] = (u32)data;
 	vcpu->regs[VITRINE_REG_RDX] = data >> 32;
 	return skip(vcpu);
@@ -267,12 +272,16 @@ static int handle_wrmsr(struct vitrine_vcpu *vcpu)
 {
 	u32 msr = vcpu->regs[VITRINE_REG_RCX];
 	u64 data = (u32)vcpu->regs[VITRINE_REG_RAX] | vcpu->regs[VITRINE_REG_RDX] << 32;
+	int ret;
 
+	if (vitrine_msr_filtered(vcpu->vm, msr, KVM_MSR_FILTER_WRITE))
+		return vitrine_exit_wrmsr_refused(vcpu, msr, data, -EPERM);
 	/* What a guest writes most often: the next tick, the end of an interrupt, an IPI. */
 	if (vcpu->lapic && vitrine_lapic_msr_write_fast(vcpu, msr, data))
 		return skip(vcpu);
-	if (vitrine_msr_write(vcpu, msr, data, false))
-		return inject_gp(vcpu);
+	ret = vitrine_msr_write(vcpu, msr, data, false);
+	if (unlikely(ret))
+		return vitrine_exit_wrmsr_refused(vcpu, msr, data, ret);
 	return skip(vcpu);
 }
 
@@ -294,9 +303,12 @@ static int handle_invalid_state(struct vitrine_vcpu *vcpu)
 	return EXIT_USER;
 }
 
-/* The guest is not offered MONITOR and MWAIT; where it uses them all the same, they do nothing. */
+/* MONITOR and MWAIT do nothing: to wait in vain is one of the things that they may do. */
 static int handle_monitor_mwait(struct vitrine_vcpu *vcpu)
 {
+	if (!vitrine_vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+	    !vitrine_cpuid_has(vcpu, X86_FEATURE_MWAIT))
+		return inject_ud(vcpu);
 	return skip(vcpu);
 }
 

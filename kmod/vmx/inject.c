@@ -9,9 +9,16 @@
 #include <asm/processor-flags.h>
 
 #include "../regs.h"
+#include "../vm.h"
 #include "vmx.h"
 
 #define INTR_SHADOW	(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
+
+void vmx_leave_hlt(struct vitrine_vcpu *vcpu)
+{
+	if (vmcs_read(GUEST_ACTIVITY_STATE) == GUEST_ACTIVITY_HLT)
+		vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
+}
 
 void vmx_inject(struct vitrine_vcpu *vcpu, const struct vitrine_injection *inj)
 {
@@ -26,6 +33,8 @@ void vmx_inject(struct vitrine_vcpu *vcpu, const struct vitrine_injection *inj)
 	if (event->type >= VITRINE_EVENT_SOFT_INTERRUPT)
 		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, event->insn_len);
 	vmcs_write(VM_ENTRY_INTR_INFO_FIELD, info);
+	if (unlikely(vcpu->vm->disabled_exits))
+		vmx_leave_hlt(vcpu);
 }
 
 void vmx_cancel_inject(struct vitrine_vcpu *vcpu)

@@ -9,6 +9,7 @@
 #include <asm/processor-flags.h>
 
 #include "../regs.h"
+#include "../vm.h"
 #include "vmx.h"
 
 #define AR_UNUSABLE	BIT(16)		/* "Guest Register State": segment unusable */
@@ -92,6 +93,9 @@ void vmx_set_segment(struct vitrine_vcpu *vcpu, unsigned int seg, const struct k
 	ar |= (var->g & 1) << 15;
 	if (var->unusable || !var->present)
 		ar |= AR_UNUSABLE;
+	/* A VMM that sets registers has the guest go on there; HLT also wants SS.DPL 0. */
+	if (unlikely(vcpu->vm->disabled_exits) && seg == VITRINE_SEG_CS)
+		vmx_leave_hlt(vcpu);
 	vmcs_write(f->selector, var->selector);
 	vmcs_write(f->base, var->base);
 	vmcs_write(f->limit, var->limit);

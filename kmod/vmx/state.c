@@ -232,6 +232,8 @@ void vmx_update_exceptions(struct vitrine_vcpu *vcpu)
 	 */
 	u32 bitmap = BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC);
 
+	if (vitrine_vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN))
+		bitmap |= BIT(X86_TRAP_UD);
 	if (vcpu->db.guest_debug & KVM_GUESTDBG_USE_SW_BP)
 		bitmap |= BIT(X86_TRAP_BP);
 	if (bitmap != vmx->exception_bitmap) {

@@ -176,6 +176,8 @@ void vmx_set_interrupt_shadow(struct vitrine_vcpu *vcpu, u32 shadow);
 bool vmx_nmi_masked(struct vitrine_vcpu *vcpu);
 void vmx_set_nmi_masked(struct vitrine_vcpu *vcpu, bool masked);
 void vmx_skip_insn(struct vitrine_vcpu *vcpu);
+/* A guest whose HLT does not exit: most events cannot be injected into that state, all end it. */
+void vmx_leave_hlt(struct vitrine_vcpu *vcpu);
 
 /* exit.c, exit_cr.c */
 int vmx_handle_exit(struct vitrine_vcpu *vcpu);
