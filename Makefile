@@ -66,7 +66,7 @@ COMPLETION := $(wildcard tools/completion/vitrine.bash)
 # A comment line "build: FILES -lNAMES" in a test adds to what it is made of.
 extra = $$(sed -n 's/^[ \/]*\*\{1,2\} *build: *\([^*]*\).*/\1/p' $<)
 
-.PHONY: all module tool tests run test test-long test-debug bench lab check setup install uninstall clean help
+.PHONY: all module tool tests run test test-long test-debug test-peers bench lab check setup install uninstall clean help
 .PHONY: setup-build setup-lab setup-test setup-check source lab-kernel lab-module guest
 
 all: module tool
@@ -82,6 +82,8 @@ help:
 #: make test-long    the same, and the tests that take longer
 #: make test-debug   the emulated machine's tests on a kernel with KASAN, lockdep and kmemleak,
 #:                   which is built first (up to 30 minutes, 5 GB in the cache)
+#: make test-peers   the KVM selftests of Linux 6.1 on KVM and on Vitrine, against tests/peers.txt
+#:                   (PEERS=vitrine or kvm: one side only; T='GLOB' as below; JSON=1)
 #: make bench        what operations cost on Vitrine and on KVM (MITIGATIONS=off or auto)
 #: make check        static checks, and builds for every kernel we know
 #: make install      module, tool, library, man pages, completion, udev rule (as root)
@@ -187,6 +189,9 @@ test-long: lab-module tool tests guest | setup-lab setup-check
 test-debug: tool tests guest | setup-lab
 	@kernel=$$(scripts/debug-kernel.sh) && scripts/build-module.sh $$kernel/headers/build
 	@scripts/test.sh --debug '$(T)'
+
+test-peers: lab-module tool source | setup-lab
+	@scripts/peers.sh --kernel $(LAB_KERNEL) --side $(or $(PEERS),both) $(if $(JSON),--json) '$(T)'
 
 check: source | setup-check
 	@scripts/check.sh
