@@ -40,12 +40,10 @@ int vitrine_ioctl_set_build(struct vitrine_ioctl_set *set)
 		for (row = *table; row->fn; row++) {
 			int type = type_index(row->cmd);
 			const struct vitrine_ioctl **slot;
-			bool has_arg;
 
 			if (WARN_ON(type < 0))
 				return -EINVAL;
-			has_arg = _IOC_DIR(row->cmd) != _IOC_NONE;
-			slot = &set->by_nr[type][has_arg][_IOC_NR(row->cmd)];
+			slot = &set->by_nr[type][_IOC_DIR(row->cmd)][_IOC_NR(row->cmd)];
 			if (WARN(*slot, KBUILD_MODNAME ": two ioctls of number 0x%x\n",
 				 _IOC_NR(row->cmd)))
 				return -EINVAL;
@@ -63,7 +61,7 @@ const struct vitrine_ioctl *vitrine_ioctl_find(const struct vitrine_ioctl_set *s
 
 	if (type < 0)
 		return NULL;
-	row = set->by_nr[type][_IOC_DIR(cmd) != _IOC_NONE][array_index_nospec(_IOC_NR(cmd), 256)];
+	row = set->by_nr[type][_IOC_DIR(cmd)][array_index_nospec(_IOC_NR(cmd), 256)];
 	return row && row->cmd == cmd ? row : NULL;
 }
 

@@ -45,13 +45,14 @@ struct vitrine_ioctl {
 #define VITRINE_IOCTL_TYPES	2	/* KVM's magic and our own */
 
 /**
- * struct vitrine_ioctl_set - all rows of one kind of object, indexed by command number
+ * struct vitrine_ioctl_set - all rows of one kind of object, indexed by direction (some numbers are
+ * used twice) and command number
  * @tables: NULL-terminated list of tables, each ended by an empty row
  * @by_nr:  filled by vitrine_ioctl_set_build()
  */
 struct vitrine_ioctl_set {
 	const struct vitrine_ioctl *const *tables;
-	const struct vitrine_ioctl *by_nr[VITRINE_IOCTL_TYPES][2][256];
+	const struct vitrine_ioctl *by_nr[VITRINE_IOCTL_TYPES][4][256];
 };
 
 int vitrine_ioctl_set_build(struct vitrine_ioctl_set *set);
