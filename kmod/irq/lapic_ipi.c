@@ -148,6 +148,9 @@ static struct vitrine_lapic *only_destination(struct vitrine_vm *vm, struct vitr
 	if (msg->shorthand || msg->logical || msg->dest == XAPIC_BROADCAST ||
 	    msg->dest == X2APIC_BROADCAST)
 		return NULL;
+	/* One that is not counted yet may go away again. Pairs with vitrine_vcpu_create(). */
+	if (msg->dest >= (u32)atomic_read_acquire(&vm->online_vcpus))
+		return NULL;
 	vcpu = xa_load(&vm->vcpus, msg->dest);
 	return vcpu && vcpu->id == msg->dest ? vcpu->lapic : NULL;
 }
