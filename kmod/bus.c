@@ -16,6 +16,7 @@
 #include "vm.h"
 
 #define BUS_MAX_DEVS	1000
+#define BUS_MAX_EVENTFDS	4096	/* more than devices: each queue of one has its own */
 
 /*
  * reach: the highest address that this range or one before it covers, where a walk backwards may
@@ -31,6 +32,7 @@ struct bus_range {
 struct vitrine_bus {
 	struct rcu_head rcu;
 	unsigned int nr;
+	unsigned int nr_eventfds;
 	struct bus_range range[];
 };
 
@@ -108,12 +110,14 @@ int vitrine_bus_write(struct vitrine_vcpu *vcpu, unsigned int index, gpa_t addr,
 	return -EOPNOTSUPP;
 }
 
-static struct vitrine_bus *bus_alloc(unsigned int nr)
+static struct vitrine_bus *bus_alloc(unsigned int nr, unsigned int nr_eventfds)
 {
-	struct vitrine_bus *bus = kmalloc(struct_size(bus, range, nr), GFP_KERNEL_ACCOUNT);
+	struct vitrine_bus *bus = kvmalloc(struct_size(bus, range, nr), GFP_KERNEL_ACCOUNT);
 
-	if (bus)
+	if (bus) {
 		bus->nr = nr;
+		bus->nr_eventfds = nr_eventfds;
+	}
 	return bus;
 }
 
@@ -130,7 +134,7 @@ static void bus_set_reach(struct vitrine_bus *bus)
 
 static void bus_free_rcu(struct rcu_head *rcu)
 {
-	kfree(container_of(rcu, struct vitrine_bus, rcu));
+	kvfree(container_of(rcu, struct vitrine_bus, rcu));
 }
 
 static struct vitrine_bus *bus_locked(struct vitrine_vm *vm, unsigned int index)
@@ -141,14 +145,15 @@ static struct vitrine_bus *bus_locked(struct vitrine_vm *vm, unsigned int index)
 int vitrine_bus_add(struct vitrine_vm *vm, unsigned int index, struct vitrine_bus_dev *dev)
 {
 	struct vitrine_bus *old, *new;
-	unsigned int at, nr;
+	unsigned int at, nr, nr_eventfds;
 
 	lockdep_assert_held(&vm->slots_lock);
 	old = bus_locked(vm, index);
 	nr = old ? old->nr : 0;
-	if (nr >= BUS_MAX_DEVS)
+	nr_eventfds = old ? old->nr_eventfds : 0;
+	if (dev->eventfd ? nr_eventfds >= BUS_MAX_EVENTFDS : nr - nr_eventfds >= BUS_MAX_DEVS)
 		return -ENOSPC;
-	new = bus_alloc(nr + 1);
+	new = bus_alloc(nr + 1, nr_eventfds + dev->eventfd);
 	if (!new)
 		return -ENOMEM;
 
@@ -187,7 +192,7 @@ int vitrine_bus_remove(struct vitrine_vm *vm, unsigned int index, struct vitrine
 		return -ENOENT;
 
 	if (old->nr > 1) {
-		new = bus_alloc(old->nr - 1);
+		new = bus_alloc(old->nr - 1, old->nr_eventfds - dev->eventfd);
 		if (!new)
 			return -ENOMEM;
 		memcpy(new->range, old->range, at * sizeof(new->range[0]));
@@ -197,7 +202,7 @@ int vitrine_bus_remove(struct vitrine_vm *vm, unsigned int index, struct vitrine
 	}
 	rcu_assign_pointer(vm->buses[index], new);
 	synchronize_srcu_expedited(&vm->srcu);
-	kfree(old);
+	kvfree(old);
 	return 0;
 }
 
@@ -223,6 +228,6 @@ void vitrine_bus_destroy(struct vitrine_vm *vm)
 		for (at = 0; bus && at < bus->nr; at++)
 			if (bus->range[at].dev->ops->destroy)
 				bus->range[at].dev->ops->destroy(bus->range[at].dev);
-		kfree(bus);
+		kvfree(bus);
 	}
 }

@@ -35,6 +35,7 @@ struct vitrine_bus_dev {
 	const struct vitrine_bus_ops *ops;
 	gpa_t base;
 	u64 len_bytes;
+	bool eventfd;		/* counts towards another limit than devices */
 };
 
 int vitrine_bus_init(struct vitrine_vm *vm);

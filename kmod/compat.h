@@ -8,6 +8,7 @@
 #ifndef VITRINE_COMPAT_H
 #define VITRINE_COMPAT_H
 
+#include <linux/eventfd.h>
 #include <linux/mm.h>
 #include <linux/shrinker.h>
 #include <linux/hrtimer.h>
@@ -219,6 +220,13 @@ static inline void vitrine_hrtimer_setup(struct hrtimer *timer,
 #define vitrine_immediate_exit	immediate_exit__unsafe
 #else
 #define vitrine_immediate_exit	immediate_exit
+#endif
+
+/* Adds one to an eventfd's counter. */
+#ifdef HAVE_EVENTFD_SIGNAL_COUNT
+#define vitrine_eventfd_signal(ctx)	eventfd_signal(ctx, 1)
+#else
+#define vitrine_eventfd_signal(ctx)	eventfd_signal(ctx)
 #endif
 
 /*

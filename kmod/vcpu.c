@@ -5,6 +5,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/anon_inodes.h>
+#include <linux/build_bug.h>
 #include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
@@ -21,6 +22,7 @@
 #include <asm/trapnr.h>
 #include <trace/events/ipi.h>
 
+#include "coalesced.h"
 #include "cpuid.h"
 #include "fpu.h"
 #include "ioctl.h"
@@ -318,7 +320,9 @@ static int alloc_run_area(struct vitrine_vcpu *vcpu)
 {
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(vcpu->run_pages); i++) {
+	BUILD_BUG_ON(VITRINE_RUN_PAGES != KVM_COALESCED_MMIO_PAGE_OFFSET + 1);
+	vcpu->run_pages[KVM_COALESCED_MMIO_PAGE_OFFSET] = vitrine_coalesced_get_page(vcpu->vm);
+	for (i = 0; i < KVM_COALESCED_MMIO_PAGE_OFFSET; i++) {
 		vcpu->run_pages[i] = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 		if (!vcpu->run_pages[i]) {
 			free_run_area(vcpu);

@@ -101,7 +101,7 @@ struct vitrine_debug_regs {
 	bool active;		/* a breakpoint is enabled: DR0-3 are loaded before each entry */
 };
 
-#define VITRINE_RUN_PAGES	3	/* kvm_run, PIO data, coalesced ring */
+#define VITRINE_RUN_PAGES	3	/* kvm_run, PIO data, coalesced ring (the VM's) */
 
 struct vitrine_vcpu {
 	struct vitrine_vm *vm;			/* [I] */

@@ -21,6 +21,7 @@
 #include "exit.h"
 #include "hardware.h"
 #include "ioctl.h"
+#include "irq/ioeventfd.h"
 #include "msr_filter.h"
 #include "stats.h"
 #include "tsc.h"
@@ -66,6 +67,7 @@ struct vitrine_vm *vitrine_vm_create(void)
 	mutex_init(&vm->lock);
 	mutex_init(&vm->slots_lock);
 	xa_init_flags(&vm->vcpus, XA_FLAGS_ACCOUNT);
+	INIT_LIST_HEAD(&vm->ioeventfds);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 	vitrine_irq_init(vm);
@@ -88,12 +90,17 @@ struct vitrine_vm *vitrine_vm_create(void)
 	if (ret)
 		goto err_destroy_mmu;
 	vm->notifier.ops = &vitrine_mmu_notifier_ops;
-	ret = mmu_notifier_register(&vm->notifier, vm->mm);
+	ret = vitrine_coalesced_init(vm);
 	if (ret)
 		goto err_destroy_bus;
+	ret = mmu_notifier_register(&vm->notifier, vm->mm);
+	if (ret)
+		goto err_destroy_coalesced;
 	list_vm(vm);
 	return vm;
 
+err_destroy_coalesced:
+	vitrine_coalesced_destroy(vm);
 err_destroy_bus:
 	vitrine_bus_destroy(vm);
 err_destroy_mmu:
@@ -125,6 +132,7 @@ static void destroy_vm(struct vitrine_vm *vm)
 		vitrine_vcpu_destroy(vcpu);
 	xa_destroy(&vm->vcpus);
 	vitrine_msr_filter_destroy(vm);
+	vitrine_coalesced_destroy(vm);
 	vitrine_mmu_destroy(vm);
 	vitrine_memslots_destroy(vm);
 	cleanup_srcu_struct(&vm->srcu);
@@ -368,6 +376,8 @@ static const struct vitrine_ioctl *const vm_tables[] = {
 	vitrine_memslot_ioctls,
 	vitrine_dirty_ioctls,
 	vitrine_irq_vm_ioctls,
+	vitrine_ioeventfd_ioctls,
+	vitrine_coalesced_ioctls,
 	vitrine_tsc_vm_ioctls,
 	vitrine_msr_filter_ioctls,
 	vitrine_stats_fd_vm_ioctls,
@@ -401,7 +411,11 @@ static long vm_fd_ioctl(struct file *file, unsigned int cmd, unsigned long value
 
 static int vm_fd_release(struct inode *inode, struct file *file)
 {
-	vitrine_vm_put(file->private_data);
+	struct vitrine_vm *vm = file->private_data;
+
+	/* Eventfds hold no reference to the VM. Nobody can arm another one any more. */
+	vitrine_irqfd_release(vm);
+	vitrine_vm_put(vm);
 	return 0;
 }
 

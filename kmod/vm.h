@@ -31,6 +31,7 @@
 #include <linux/types.h>
 #include <linux/xarray.h>
 
+#include "coalesced.h"
 #include "irq/irq.h"
 #include "memslot.h"
 #include "mmu.h"
@@ -74,6 +75,8 @@ struct vitrine_vm {
 	gpa_t identity_map_addr;	/* [m] KVM_SET_IDENTITY_MAP_ADDR */
 
 	struct vitrine_bus __rcu *buses[VITRINE_NR_BUSES]; /* [s] in-kernel devices by address */
+	struct list_head ioeventfds;	/* [s] */
+	struct vitrine_coalesced coalesced;	/* [s] writes that wait for the VMM */
 	struct vitrine_irq irq;		/* [q] controllers, routing, PIT */
 
 	u64 default_tsc_khz;		/* [m] for vCPUs to come; 0: the host's */

@@ -13,6 +13,7 @@
 #include "bus.h"
 #include "ioapic.h"
 #include "irq_glue.h"
+#include "irqfd.h"
 #include "lapic.h"
 
 #define IOAPIC_MMIO_BYTES	0x100
@@ -159,6 +160,7 @@ static void write_table(struct vitrine_ioapic *ioapic, unsigned int index, u32 v
 	unsigned int pin = index / 2;
 	unsigned long flags;
 	u64 old, new;
+	bool stale;
 
 	raw_spin_lock_irqsave(&ioapic->lock, flags);
 	old = ioapic->entry[pin];
@@ -168,6 +170,18 @@ static void write_table(struct vitrine_ioapic *ioapic, unsigned int index, u32 v
 		new = (old & ~(u64)U32_MAX) | value;
 	new = (new & ENTRY_WRITABLE) | (old & ~ENTRY_WRITABLE);
 	put_entry(ioapic, pin, new);
+	stale = (new & (ENTRY_LEVEL | ENTRY_MASKED | ENTRY_REMOTE_IRR)) == ENTRY_LEVEL &&
+		ioapic->lines[pin] & BIT(VITRINE_IRQ_SOURCE_RESAMPLE);
+	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
+
+	/*
+	 * What an eventfd raised while the pin was masked may have been dealt with since, without a
+	 * word: ask again instead of sending it.
+	 */
+	if (stale)
+		vitrine_irqfd_resample(ioapic->vm, KVM_IRQCHIP_IOAPIC, BIT(pin));
+
+	raw_spin_lock_irqsave(&ioapic->lock, flags);
 	send_waiting_levels(ioapic, BIT(pin));
 	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 

@@ -10,6 +10,7 @@
 
 #include "ioapic.h"
 #include "irq_glue.h"
+#include "irqfd.h"
 #include "lapic.h"
 #include "pic.h"
 #include "pit.h"
@@ -29,6 +30,7 @@ u64 vitrine_min_timer_period_ns(void)
 void vitrine_irq_init(struct vitrine_vm *vm)
 {
 	mutex_init(&vm->irq.lock);
+	vitrine_irqfd_init(vm);
 	RCU_INIT_POINTER(vm->irq.routing, NULL);
 }
 
@@ -197,6 +199,7 @@ void vitrine_irq_pins_ended(struct vitrine_vm *vm, u32 chip, u32 pins)
 
 	if (pit)
 		vitrine_pit_ended(pit);
+	vitrine_irqfd_resample(vm, chip, pins);
 }
 
 void vitrine_irq_pins_unmasked(struct vitrine_vm *vm, u32 chip, u32 pins)

@@ -11,6 +11,7 @@
 #include <linux/types.h>
 
 #include "ioctl.h"
+#include "irqfd.h"
 
 struct vitrine_ioapic;
 struct vitrine_lapic;
@@ -36,6 +37,7 @@ struct vitrine_irq {
 	struct vitrine_routing __rcu *routing;	/* [q] GSI to pins and messages */
 	u32 nr_split_pins;			/* [m] GSIs of pins of userspace's I/O APIC */
 	bool x2apic_format;			/* [m] KVM_X2APIC_API_USE_32BIT_IDS */
+	struct vitrine_irqfds irqfds;
 	bool x2apic_no_broadcast_quirk;		/* [m] KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK */
 };
 

@@ -12,6 +12,7 @@
 #include "ioapic.h"
 #include "ioctl.h"
 #include "irq_glue.h"
+#include "irqfd.h"
 #include "lapic.h"
 #include "pic.h"
 #include "pit.h"
@@ -98,6 +99,11 @@ static long irq_ioctl_signal_msi(void *obj, struct vitrine_ioctl_arg *arg)
 	/* Nobody at that address: KVM's answer, which is not an errno that anybody chose. */
 	ret = vitrine_lapic_send(obj, NULL, &msg);
 	return ret < 0 ? -EPERM : ret;
+}
+
+static long irq_ioctl_irqfd(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	return vitrine_irqfd_set(obj, arg->data);
 }
 
 static long irq_ioctl_get_irqchip(void *obj, struct vitrine_ioctl_arg *arg)
@@ -218,6 +224,7 @@ const struct vitrine_ioctl vitrine_irq_vm_ioctls[] = {
 	{ KVM_IRQ_LINE_STATUS, 0, irq_ioctl_line_status },
 	{ KVM_SET_GSI_ROUTING, 0, irq_ioctl_set_routing },
 	{ KVM_SIGNAL_MSI, 0, irq_ioctl_signal_msi },
+	{ KVM_IRQFD, 0, irq_ioctl_irqfd },
 	{ KVM_GET_IRQCHIP, VITRINE_IOCTL_LOCK, irq_ioctl_get_irqchip },
 	{ KVM_SET_IRQCHIP, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_RAW, irq_ioctl_set_irqchip },
 	{ KVM_GET_PIT, VITRINE_IOCTL_LOCK, irq_ioctl_get_pit },
