@@ -75,17 +75,20 @@ int vitrine_irq_create_chips(struct vitrine_vm *vm)
 		ret = PTR_ERR(ioapic);
 		goto err_unplug_pic;
 	}
+	/* A PIT may be there already, and uses the routing as soon as it can see it. */
+	vm->irq.pic = pic;
+	vm->irq.ioapic = ioapic;
 	ret = vitrine_routing_set_default(vm);
 	if (ret)
 		goto err_unplug_ioapic;
-	vm->irq.pic = pic;
-	vm->irq.ioapic = ioapic;
 	/* Pairs with vitrine_irq_mode(). */
 	smp_store_release(&vm->irq.mode, VITRINE_IRQCHIP_KERNEL);
 	mutex_unlock(&vm->slots_lock);
 	return 0;
 
 err_unplug_ioapic:
+	vm->irq.pic = NULL;
+	vm->irq.ioapic = NULL;
 	vitrine_ioapic_unplug(vm, ioapic);
 	vitrine_ioapic_free(ioapic);
 err_unplug_pic:
@@ -108,10 +111,7 @@ int vitrine_irq_create_pit(struct vitrine_vm *vm, u32 flags)
 	}
 	if (vm->irq.pit)
 		return -EEXIST;
-	if (vitrine_irq_mode(vm) != VITRINE_IRQCHIP_KERNEL) {
-		pr_debug_ratelimited("KVM_CREATE_PIT2: there is no irqchip for it to interrupt\n");
-		return -ENOENT;
-	}
+	/* Some VMMs create what it interrupts afterwards; without that nobody hears it. */
 	mutex_lock(&vm->slots_lock);
 	pit = vitrine_pit_create(vm, flags);
 	mutex_unlock(&vm->slots_lock);
