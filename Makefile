@@ -59,6 +59,7 @@ LIB := $(if $(LIB_OBJS),build/tools/libvitrine.a)
 EXAMPLES := $(patsubst tools/examples/%.c,build/tools/examples/%,$(wildcard tools/examples/*.c))
 TEST_OBJS := $(patsubst tests/lib/%.c,build/tests/lib/%.o,$(wildcard tests/lib/*.c))
 TESTS := $(patsubst tests/%.c,build/tests/%,$(wildcard tests/*_test.c tests/long/*_test.c))
+BENCH_OBJS := $(patsubst tests/%.c,build/tests/%.o,$(filter-out %/ops.c,$(wildcard tests/bench/*.c)))
 UNITS := $(patsubst tests/%.c,build/tests/%,$(wildcard tests/unit/*_test.c))
 MANS := $(wildcard tools/man/*.1)
 COMPLETION := $(wildcard tools/completion/vitrine.bash)
@@ -84,7 +85,7 @@ help:
 #:                   which is built first (up to 30 minutes, 5 GB in the cache)
 #: make test-peers   the KVM selftests of Linux 6.1 on KVM and on Vitrine, against tests/peers.txt
 #:                   (PEERS=vitrine or kvm: one side only; T='GLOB' as below; JSON=1)
-#: make bench        what operations cost on Vitrine and on KVM (MITIGATIONS=off or auto)
+#: make bench        what operations cost on KVM and on Vitrine (6 minutes)
 #: make check        static checks, and builds for every kernel we know
 #: make install      module, tool, library, man pages, completion, udev rule (as root)
 #: make uninstall    takes them away
@@ -93,6 +94,9 @@ help:
 #:
 #: KDIR=DIR          build for the kernel whose headers are in DIR
 #: T='GLOB'          the tests to run, by name: make test T='memslot*'
+#: BENCH='GLOB'      the rows of make bench, by name: make bench BENCH='*exit*'
+#: MITIGATIONS=auto  make bench with the kernel's mitigations (off)
+#: JSON=FILE         make bench writes its figures to FILE, too
 #: LAB=native        make run on this machine, with the module loaded in it
 #: LAB_KERNEL=6.12   the lab's kernel (6.1)
 #: PREFIX, DESTDIR   where to install (/usr/local, empty)
@@ -143,7 +147,7 @@ build/tools/examples/%: tools/examples/%.c $(LIB) | setup-build
 # The tests
 
 # Make takes what only a pattern names for its own to delete.
-.SECONDARY: $(TEST_OBJS)
+.SECONDARY: $(TEST_OBJS) $(BENCH_OBJS) build/tests/bench/ops.o
 
 tests: $(TESTS) $(UNITS)
 
@@ -169,13 +173,19 @@ guest: | setup-lab setup-build
 run: $(if $(filter native,$(LAB)),lab-kernel,lab-module) tool guest | setup-lab
 	@LAB=$(LAB) scripts/run-guest.sh $(LAB_KERNEL)
 
-bench: lab-module build/tests/bench/ops | setup-lab
-	@scripts/bench.sh $(MITIGATIONS)
+bench: lab-module tool guest build/tests/bench/ops | setup-lab
+	@scripts/bench.sh --kernel $(LAB_KERNEL) --mitigations $(or $(MITIGATIONS),off) \
+		$(if $(JSON),--json '$(JSON)') '$(or $(BENCH),*)'
 
-build/tests/bench/ops: tests/bench/ops.c $(TEST_OBJS) | setup-build source
+build/tests/bench/%.o: tests/bench/%.c | setup-build source
 	@mkdir -p $(@D)
-	@$(CC) $(TEST_CFLAGS) -Itests/lib $(LDFLAGS) -static -o $@ $< $(TEST_OBJS)
+	@$(CC) $(TEST_CFLAGS) -c -o $@ $<
+
+build/tests/bench/ops: build/tests/bench/ops.o $(BENCH_OBJS) $(TEST_OBJS)
+	@$(CC) $(LDFLAGS) -static -o $@ $^ -lpthread
 	@echo "tests: $@"
+
+build/tests/bench_test: $(BENCH_OBJS)
 
 lab: lab-module tool | setup-lab
 	@scripts/lab/run --kernel $(LAB_KERNEL) --interactive
@@ -209,7 +219,7 @@ clean:
 	@rm -rf build
 	@echo "clean: build/ is gone; kernels and sources stay in $(CACHE)"
 
--include $(LIB_OBJS:.o=.d) $(TOOL_OBJS:.o=.d) $(TEST_OBJS:.o=.d)
+-include $(LIB_OBJS:.o=.d) $(TOOL_OBJS:.o=.d) $(TEST_OBJS:.o=.d) $(BENCH_OBJS:.o=.d)
 -include $(addsuffix .d,$(TESTS) $(UNITS) $(EXAMPLES))
 
 endif

@@ -1,35 +1,58 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# bench.sh [off|auto]: "make bench". One boot of the emulated machine,
-# Vitrine first and then KVM, the same program on both, side by side. A tick is an
-# instruction of the emulated CPU: the figures count the software path and
-# leave out what an exit costs in hardware.
+# bench.sh [--kernel SERIES] [--mitigations off|auto] [--json FILE] [GLOB]
+#
+# "make bench": one boot of the emulated machine, in it the rows (tests/bench)
+# whose names match on KVM and on Vitrine by the same program, as a table, with
+# --json for programs too, and as build/bench/ops.svg. A tick is an instruction
+# slot of the emulated CPU: the figures count the software path and leave out what an
+# exit costs in hardware.
 
 . "$(dirname -- "$0")/common.sh"
 drop_root "$@"
 choose_cache
 cd -- "$ROOT"
 
-mitigations=${1:-off}
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
-say "boots the emulated machine (20 s) and measures both devices (60 s), mitigations=$mitigations"
-scripts/lab/run --cpus 1 --with-kvm --mitigations "$mitigations" --timeout 600 \
-	--file build/tests/bench/ops -- \
-	sh -c './ops && rmmod vitrine && modprobe kvm_intel && VITRINE_DEV=/dev/kvm ./ops' \
-	</dev/null >"$out" || { cat "$out" >&2; exit 1; }
-echo "median ticks of 7 runs (least to most), mitigations=$mitigations, $(date -u +%F)"
-awk -F '  +' '
-	/^# / { side++; next }
-	{ name = substr($0, 1, 36); sub(/ +$/, "", name); split(substr($0, 37), f, " ") }
-	side == 2 { kvm[name] = f[1] }
-	side == 1 { order[++n] = name; ours[name] = f[1]; spread[name] = substr($0, 51) }
-	END {
-		printf "%-36s %10s %10s %6s\n", "operation", "KVM", "Vitrine", "ratio"
-		for (i = 1; i <= n; i++) {
-			name = order[i]
-			printf "%-36s %10d %10d %6.2f  %s\n", name, kvm[name], ours[name],
-			       kvm[name] ? ours[name] / kvm[name] : 0, spread[name]
-		}
-	}' "$out"
+kernel=6.1 mitigations=off json='' glob='*'
+while [ $# -gt 0 ]; do
+	case $1 in
+	--kernel) kernel=${2:?}; shift 2 ;;
+	--mitigations) mitigations=${2:?}; shift 2 ;;
+	--json) json=${2:?}; shift 2 ;;
+	-*) die "no such option: $1" ;;
+	*) glob=$1; shift ;;
+	esac
+done
+
+progress()
+{
+	local first second rest
+
+	while IFS=$'\t' read -r first second rest; do
+		case $first in
+		@pass*) read -r _ second rest <<<"$first" && say "pass $rest of 4: /dev/$second" ;;
+		*) [ -z "$rest" ] || say "  $second" ;;
+		esac
+	done
+}
+
+out=build/bench
+mkdir -p "$out"
+guest=$CACHE/kernel/$kernel-cloud
+release=$(<"$guest/release")
+say "boots the emulated machine (20 s), then KVM, Vitrine, Vitrine, KVM: all rows take 6 minutes on an idle machine"
+started=$SECONDS
+ret=0
+scripts/lab/run --kernel "$kernel" --cpus 2 --with-kvm --mitigations "$mitigations" --timeout 3600 \
+	--file build/tests/bench/ops --file tests/bench/in-lab.sh \
+	--file "$guest/vmlinuz:/root/guest/vmlinuz" \
+	--file build/guest/initramfs.cpio:/root/guest/initramfs.cpio \
+	-- sh /root/in-lab.sh "$glob" </dev/null |
+	tee "$out/ops.log" | progress >&2 || ret=$?
+[ "$ret" = 0 ] || { grep -v '	' "$out/ops.log" >&2 || true; die "the measurement did not come to its end"; }
+
+awk -F '\t' -v "mitigations=$mitigations" -v "kernel=$release" -v "date=$(date -u +%F)" \
+	-v "json=$out/ops.json" -v "svg=$out/ops.svg" -f scripts/bench-report.awk "$out/ops.log"
+[ -z "$json" ] || cp "$out/ops.json" "$json"
+say "$((SECONDS - started)) s; the same in $out/ops.json, the chart in $out/ops.svg"

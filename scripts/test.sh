@@ -225,7 +225,7 @@ wait
 longest()
 {
 	grep -hv '^@' "$@" 2>/dev/null | sort -t $'\t' -k 2,2gr | head -n 5 |
-		awk -F '\t' '{ printf "%s%s %.1f s", NR > 1 ? ", " : "", $1, $2 }'
+		awk -F '\t' '{ printf "%s%s %.1f s", (NR > 1 ? ", " : ""), $1, $2 }'
 }
 say "longest on this machine: $(longest "$work"/host.*)"
 say "longest in the emulated one, by its clock: $(longest "$work/results")"
