@@ -7,6 +7,7 @@
 
 #include <linux/errno.h>
 #include <linux/kvm.h>
+#include <linux/nospec.h>
 #include <linux/printk.h>
 #include <linux/string.h>
 #include <asm/mce.h>
@@ -18,12 +19,13 @@
 #include "mce.h"
 #include "msr_table.h"
 #include "regs.h"
+#include "vm.h"
 
 /*
  * What a VMM may ask for in IA32_MCG_CAP beside the number of banks: IA32_MCG_CTL, software error
- * recovery
+ * recovery, and where the CPU is Intel's an interrupt for corrected errors, as KVM
  */
-#define MCG_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)
+#define MCG_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P | MCG_CMCI_P)
 #define ALL_ONES		(~0ULL)
 
 enum { BANK_CTL, BANK_STATUS, BANK_ADDR, BANK_MISC };
@@ -54,6 +56,25 @@ MSR_SET(vitrine_mce_set_ctl)
 	if (data && data != ALL_ONES)
 		return -EINVAL;
 	vcpu->msrs.mcg_ctl = data;
+	return 0;
+}
+
+/* "IA32_MCi_CTL2 MSRs" */
+MSR_GET(vitrine_mce_get_ctl2)
+{
+	if (msr - row->first >= nr_banks(vcpu) || (!(vcpu->msrs.mcg_cap & MCG_CMCI_P) && !host))
+		return -EINVAL;
+	*data = *msr_storage(&vcpu->msrs, row, msr);
+	return 0;
+}
+
+MSR_SET(vitrine_mce_set_ctl2)
+{
+	if (msr - row->first >= nr_banks(vcpu) ||
+	    (!(vcpu->msrs.mcg_cap & MCG_CMCI_P) && (data || !host)) ||
+	    data & ~(u64)(MCI_CTL2_CMCI_EN | MCI_CTL2_CMCI_THRESHOLD_MASK))
+		return -EINVAL;
+	*msr_storage(&vcpu->msrs, row, msr) = data;
 	return 0;
 }
 
@@ -111,6 +132,8 @@ static long mce_ioctl_setup(void *obj, struct vitrine_ioctl_arg *arg)
 	vcpu->msrs.mcg_ctl = mcg_cap & MCG_CTL_P ? ALL_ONES : 0;
 	for (i = 0; i < banks; i++)
 		vcpu->msrs.mce_banks[i * 4 + BANK_CTL] = ALL_ONES;
+	if (vcpu->lapic && mcg_cap & MCG_CMCI_P)
+		vitrine_lapic_add_cmci(vcpu);
 	return 0;
 }
 
@@ -146,6 +169,27 @@ static void raise(struct vitrine_vcpu *vcpu, const struct kvm_x86_mce *mce)
 		vitrine_vcpu_queue_exception(vcpu, X86_TRAP_MC, false, 0);
 }
 
+/* "Uncorrected no action required": logged, and told like a corrected one, by an interrupt. */
+static bool is_ucna(const struct kvm_x86_mce *mce)
+{
+	return !mce->mcg_status && mce->status & MCI_STATUS_UC &&
+	       !(mce->status & (MCI_STATUS_PCC | MCI_STATUS_S | MCI_STATUS_AR));
+}
+
+static void log_ucna(struct vitrine_vcpu *vcpu, const struct kvm_x86_mce *mce)
+{
+	unsigned int nr = array_index_nospec(mce->bank, VITRINE_MCE_BANKS);
+	u64 *bank = &vcpu->msrs.mce_banks[nr * 4];
+
+	bank[BANK_STATUS] = mce->status;
+	bank[BANK_ADDR] = mce->addr;
+	bank[BANK_MISC] = mce->misc;
+	vcpu->msrs.mcg_status = 0;
+	if (vcpu->lapic && vcpu->msrs.mcg_cap & MCG_CMCI_P &&
+	    vcpu->msrs.mce_ctl2[nr] & MCI_CTL2_CMCI_EN)
+		vitrine_lapic_raise_cmci(vcpu);
+}
+
 static long mce_ioctl_set(void *obj, struct vitrine_ioctl_arg *arg)
 {
 	struct vitrine_vcpu *vcpu = obj;
@@ -160,6 +204,10 @@ static long mce_ioctl_set(void *obj, struct vitrine_ioctl_arg *arg)
 		pr_debug_ratelimited("KVM_X86_SET_MCE: field status is %#llx, must have bit 63\n",
 				     mce->status);
 		return -EINVAL;
+	}
+	if (is_ucna(mce)) {
+		log_ucna(vcpu, mce);
+		return 0;
 	}
 	/* Reporting that the guest turned off: the error goes unseen. */
 	if ((mce->status & MCI_STATUS_UC) &&

@@ -41,6 +41,7 @@ struct vitrine_msrs {
 	u64 mcg_status;
 	u64 mcg_ctl;
 	u64 mce_banks[VITRINE_MCE_BANKS * 4];	/* CTL, STATUS, ADDR, MISC of each */
+	u64 mce_ctl2[VITRINE_MCE_BANKS];
 	u64 smi_count;
 	u64 tsc_adjust;
 	u64 misc_features;

@@ -309,6 +309,8 @@ const struct vitrine_msr_row vitrine_msr_rows[] = {
 	RANGE(MSR_MTRRfix4K_C0000, 8, MSR_SAVE, IF(MTRR), IN(mtrr_fixed[3]),
 	      get_stored, vitrine_mtrr_set_fixed),
 	ONE(MSR_IA32_CR_PAT, MSR_SAVE, IF(PAT), IN(pat), get_stored, vitrine_pat_set),
+	RANGE(MSR_IA32_MC0_CTL2, VITRINE_MCE_BANKS, 0, ANY, IN(mce_ctl2), vitrine_mce_get_ctl2,
+	      vitrine_mce_set_ctl2),
 	ONE(MSR_MTRRdefType, MSR_SAVE, IF(MTRR), IN(mtrr_def_type), get_stored,
 	    vitrine_mtrr_set_def_type),
 	ONE(MSR_IA32_PERF_CAPABILITIES, MSR_FEATURE, ANY, 0, get_zero, set_zero),

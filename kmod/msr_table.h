@@ -64,6 +64,8 @@ MSR_GET(vitrine_mtrr_get_cap);
 MSR_SET(vitrine_mce_set_status);
 MSR_GET(vitrine_mce_get_ctl);
 MSR_SET(vitrine_mce_set_ctl);
+MSR_GET(vitrine_mce_get_ctl2);
+MSR_SET(vitrine_mce_set_ctl2);
 MSR_GET(vitrine_mce_get_bank);
 MSR_SET(vitrine_mce_set_bank);
 

@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 
 #include "kselftest_harness.h"
+#include "lib/apic.h"
+#include "lib/irq.h"
 #include "lib/vm.h"
 
 #define MSR_TSC			0x10
@@ -468,6 +470,48 @@ TEST_F(msr, machine_check_is_raised)
 	EXPECT_EQ(18, exception.vector);
 	expect_host_value(MSR_MC0_CTL + 5, mce.status);
 	expect_host_value(MSR_MC0_CTL + 6, 0x5000);
+}
+
+#define MSR_MC0_CTL2		0x280
+#define CTL2_CMCI_EN		(1ull << 30)
+#define CMCI_P			(1ull << 10)
+#define APIC_LVR_CMCI		0x2f0
+
+/* Errors that need no action come as an interrupt of the local APIC's, where the guest wants it. */
+TEST(corrected_machine_check_interrupt)
+{
+	struct kvm_x86_mce mce = { .status = 1ull << 63 | 1ull << 61, .addr = 0x7000, .bank = 1 };
+	struct test_vm *vm = test_vm_create_irqchip();
+	struct test_vcpu *vcpu = test_vcpu_create(vm, 0);
+	uint64_t cap = 2 | CMCI_P, supported, value;
+
+	test_vcpu_set_supported_cpuid(vcpu);
+	ASSERT_EQ(0, ioctl(vm->dev_fd, KVM_X86_GET_MCE_CAP_SUPPORTED, &supported));
+	EXPECT_EQ(CMCI_P, supported & CMCI_P);
+	test_irq_start(vcpu, 0, TEST_EOI_X2APIC);
+	apic_enable_x2(vcpu);
+	/* Without the capability there is neither the bank's register nor the APIC's. */
+	EXPECT_FALSE(test_irq_rdmsr(vcpu, MSR_MC0_CTL2 + 1, &value));
+	EXPECT_FALSE(test_irq_rdmsr(vcpu, TEST_X2APIC(APIC_LVR_CMCI), &value));
+	ASSERT_EQ(0, ioctl(vcpu->fd, KVM_X86_SETUP_MCE, &cap));
+	EXPECT_EQ(6, apic_x2(vcpu, APIC_LVR) >> 16 & 0xff);
+	EXPECT_EQ(LVT_MASKED, apic_x2(vcpu, APIC_LVR_CMCI));
+	apic_set_x2(vcpu, APIC_LVR_CMCI, 0x60);
+	EXPECT_FALSE(test_irq_wrmsr(vcpu, MSR_MC0_CTL2 + 1, 1ull << 31));
+	EXPECT_FALSE(test_irq_wrmsr(vcpu, MSR_MC0_CTL2 + 2, 0));
+	/* Off: it is only logged. */
+	ASSERT_EQ(0, ioctl(vcpu->fd, KVM_X86_SET_MCE, &mce));
+	test_irq_window(vcpu);
+	EXPECT_EQ(0, test_irq_count(vcpu));
+	EXPECT_EQ(1, test_vcpu_get_msr(vcpu, MSR_MC0_CTL + 5, &value));
+	EXPECT_EQ(mce.status, value);
+	test_irq_set_msr(vcpu, MSR_MC0_CTL2 + 1, CTL2_CMCI_EN | 1);
+	ASSERT_EQ(0, ioctl(vcpu->fd, KVM_X86_SET_MCE, &mce));
+	test_irq_window(vcpu);
+	ASSERT_EQ(1, test_irq_count(vcpu));
+	EXPECT_EQ(0x60, test_irq_vector(vcpu, 0));
+	test_vcpu_free(vcpu);
+	test_vm_free(vm);
 }
 
 TEST_HARNESS_MAIN

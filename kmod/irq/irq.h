@@ -65,6 +65,9 @@ extern const struct vitrine_ioctl vitrine_irq_vm_ioctls[];
 int vitrine_lapic_create(struct vitrine_vcpu *vcpu);		/* only where irq.mode != NONE */
 void vitrine_lapic_free(struct vitrine_vcpu *vcpu);
 void vitrine_lapic_reset(struct vitrine_vcpu *vcpu, bool init);
+/* A seventh LVT entry, for corrected machine checks, and its interrupt. The APIC is there. */
+void vitrine_lapic_add_cmci(struct vitrine_vcpu *vcpu);
+void vitrine_lapic_raise_cmci(struct vitrine_vcpu *vcpu);
 /*
  * Is there an interrupt that the local APIC (above PPR) or the PIC (through LINT0) would deliver
  * now? Any context.

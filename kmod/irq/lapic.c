@@ -23,8 +23,9 @@
 #include "regs.h"
 #include "vm.h"
 
-/* "Integrated APIC" with six LVT entries. */
-#define LAPIC_VERSION		(0x14 | (6 - 1) << 16)
+/* "Integrated APIC" with six LVT entries, or one more. */
+#define APIC_LVR_MAX_LVT	0x00ff0000
+#define LAPIC_VERSION(nr_lvt)	(0x14 | ((nr_lvt) - 1) << 16)
 #define LOWEST_VECTOR		16
 #define BASE_ENABLE		MSR_IA32_APICBASE_ENABLE
 #define BASE_RESERVED		0x2ff
@@ -210,7 +211,7 @@ static void lapic_update_mode(struct vitrine_lapic *lapic)
 static void lapic_reset_regs(struct vitrine_lapic *lapic)
 {
 	struct vitrine_vcpu *vcpu = lapic->vcpu;
-	u32 version = LAPIC_VERSION;
+	u32 version = LAPIC_VERSION(vitrine_lapic_has_cmci(lapic) ? 7 : 6);
 	unsigned int i;
 
 	vitrine_lapic_timer_stop(lapic);
@@ -228,6 +229,8 @@ static void lapic_reset_regs(struct vitrine_lapic *lapic)
 	vitrine_lapic_put(lapic, APIC_SPIV, 0xff);
 	for (i = 0; i < ARRAY_SIZE(lvt_offsets); i++)
 		vitrine_lapic_put(lapic, lvt_offsets[i], APIC_LVT_MASKED);
+	if (vitrine_lapic_has_cmci(lapic))
+		vitrine_lapic_put(lapic, APIC_LVTCMCI, APIC_LVT_MASKED);
 	/*
 	 * Firmware that knows no APIC expects the PIC to reach the boot CPU, as virtual wire mode
 	 * has it.
@@ -237,6 +240,19 @@ static void lapic_reset_regs(struct vitrine_lapic *lapic)
 		vitrine_lapic_put(lapic, APIC_LVT0, APIC_DM_EXTINT);
 	vitrine_lapic_timer_restore(lapic, 0);
 	lapic_update_mode(lapic);
+}
+
+void vitrine_lapic_add_cmci(struct vitrine_vcpu *vcpu)
+{
+	u32 version = vitrine_lapic_get(vcpu->lapic, APIC_LVR) & ~APIC_LVR_MAX_LVT;
+
+	vitrine_lapic_put(vcpu->lapic, APIC_LVR, version | (LAPIC_VERSION(7) & APIC_LVR_MAX_LVT));
+	vitrine_lapic_put(vcpu->lapic, APIC_LVTCMCI, APIC_LVT_MASKED);
+}
+
+void vitrine_lapic_raise_cmci(struct vitrine_vcpu *vcpu)
+{
+	vitrine_lapic_accept_lvt(vcpu->lapic, APIC_LVTCMCI);
 }
 
 void vitrine_lapic_reset(struct vitrine_vcpu *vcpu, bool init)

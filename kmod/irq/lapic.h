@@ -8,6 +8,7 @@
 #include <linux/kvm_types.h>
 #include <linux/types.h>
 #include <asm/apicdef.h>
+#include <asm/mce.h>
 
 #include "vcpu.h"
 
@@ -72,6 +73,12 @@ static inline u32 vitrine_lapic_get(const struct vitrine_lapic *lapic, u32 offse
 static inline void vitrine_lapic_put(struct vitrine_lapic *lapic, u32 offset, u32 value)
 {
 	WRITE_ONCE(*(u32 *)(lapic->regs + offset), value);
+}
+
+/* The seventh entry of the local vector table, which KVM_X86_SETUP_MCE adds. */
+static inline bool vitrine_lapic_has_cmci(const struct vitrine_lapic *lapic)
+{
+	return lapic->vcpu->msrs.mcg_cap & MCG_CMCI_P;
 }
 
 /* Does @gpa belong to this vCPU's own APIC page? */

@@ -22,12 +22,20 @@
 
 static bool is_lvt(u32 offset)
 {
-	return offset >= APIC_LVTT && offset <= APIC_LVTERR;
+	return (offset >= APIC_LVTT && offset <= APIC_LVTERR) || offset == APIC_LVTCMCI;
+}
+
+static struct vitrine_lapic_reg reg_of(struct vitrine_lapic *lapic, u32 offset)
+{
+	/* The one that not every APIC has. */
+	if (unlikely(offset == APIC_LVTCMCI) && !vitrine_lapic_has_cmci(lapic))
+		return (struct vitrine_lapic_reg){ 0, 0 };
+	return vitrine_lapic_reg_find(offset);
 }
 
 static u32 writable_bits(struct vitrine_lapic *lapic, u32 offset)
 {
-	u32 writable = vitrine_lapic_reg_find(offset).writable;
+	u32 writable = reg_of(lapic, offset).writable;
 	const struct kvm_cpuid_entry2 *entry;
 
 	if (offset == APIC_SPIV && vitrine_lapic_get(lapic, APIC_LVR) & APIC_LVR_DIRECTED_EOI)
@@ -58,6 +66,9 @@ static void write_spiv(struct vitrine_lapic *lapic, u32 value)
 		for (offset = APIC_LVTT; offset <= APIC_LVTERR; offset += 16)
 			vitrine_lapic_put(lapic, offset,
 					  vitrine_lapic_get(lapic, offset) | APIC_LVT_MASKED);
+	if (!(value & APIC_SPIV_APIC_ENABLED) && vitrine_lapic_has_cmci(lapic))
+		vitrine_lapic_put(lapic, APIC_LVTCMCI,
+				  vitrine_lapic_get(lapic, APIC_LVTCMCI) | APIC_LVT_MASKED);
 	vitrine_lapic_refresh(lapic);
 }
 
@@ -111,7 +122,7 @@ static void lapic_write(struct vitrine_lapic *lapic, u32 offset, u32 value)
 		vitrine_lapic_put(lapic, offset, atomic_xchg(&lapic->errors, 0));
 		break;
 	case APIC_DFR:
-		vitrine_lapic_put(lapic, offset, value | ~vitrine_lapic_reg_find(offset).writable);
+		vitrine_lapic_put(lapic, offset, value | ~reg_of(lapic, offset).writable);
 		break;
 	default:
 		if (is_lvt(offset))
@@ -146,7 +157,7 @@ int vitrine_lapic_mmio_read(struct vitrine_vcpu *vcpu, gpa_t gpa, void *data,
 	}
 	memset(data, 0, len_bytes);
 	offset &= ~0xfu;
-	if (!(vitrine_lapic_reg_find(offset).access & (VITRINE_LAPIC_READ | VITRINE_LAPIC_WRITE))) {
+	if (!(reg_of(lapic, offset).access & (VITRINE_LAPIC_READ | VITRINE_LAPIC_WRITE))) {
 		vitrine_lapic_log_error(lapic, APIC_ESR_ILLREGA);
 		return 0;
 	}
@@ -169,8 +180,8 @@ int vitrine_lapic_mmio_write(struct vitrine_vcpu *vcpu, gpa_t gpa, const void *d
 	if (len_bytes != sizeof(value) || offset & 0xf)
 		return 0;
 	memcpy(&value, data, sizeof(value));
-	if (!(vitrine_lapic_reg_find(offset).access & VITRINE_LAPIC_WRITE)) {
-		if (!(vitrine_lapic_reg_find(offset).access & VITRINE_LAPIC_READ))
+	if (!(reg_of(lapic, offset).access & VITRINE_LAPIC_WRITE)) {
+		if (!(reg_of(lapic, offset).access & VITRINE_LAPIC_READ))
 			vitrine_lapic_log_error(lapic, APIC_ESR_ILLREGA);
 		return 0;
 	}
@@ -193,7 +204,7 @@ static int x2apic_write(struct vitrine_lapic *lapic, u32 offset, u64 data)
 		vitrine_lapic_write_icr(lapic, data & ~APIC_ICR_BUSY, data >> 32);
 		return 0;
 	}
-	if (!(vitrine_lapic_reg_find(offset).access & VITRINE_LAPIC_WRITE_X2))
+	if (!(reg_of(lapic, offset).access & VITRINE_LAPIC_WRITE_X2))
 		return -EINVAL;
 	writable = writable_bits(lapic, offset);
 	if (is_lvt(offset))
@@ -258,7 +269,7 @@ int vitrine_lapic_msr_read(struct vitrine_vcpu *vcpu, u32 msr, u64 *data)
 	if (lapic->mode != VITRINE_LAPIC_X2APIC || msr < APIC_BASE_MSR || msr > X2APIC_MSRS_END)
 		return -EINVAL;
 	offset = (msr - APIC_BASE_MSR) << 4;
-	if (!(vitrine_lapic_reg_find(offset).access & VITRINE_LAPIC_READ_X2))
+	if (!(reg_of(lapic, offset).access & VITRINE_LAPIC_READ_X2))
 		return -EINVAL;
 	*data = lapic_read(lapic, offset);
 	if (offset == APIC_ICR)

@@ -75,6 +75,10 @@ static u32 restored_reg(struct vitrine_lapic *lapic, u32 offset, u32 value)
 		if (lapic->mode == VITRINE_LAPIC_X2APIC)
 			return value;
 		break;
+	case APIC_LVTCMCI:
+		if (!vitrine_lapic_has_cmci(lapic))
+			return 0;
+		break;
 	case APIC_LVTT:
 		if (value & APIC_LVT_TIMER_PERIODIC)
 			value &= ~APIC_LVT_TIMER_TSCDEADLINE;

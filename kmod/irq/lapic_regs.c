@@ -39,6 +39,7 @@ static const struct vitrine_lapic_reg regs[INDEX(0x400)] = {
 	[INDEX(APIC_TMR) ... LAST(APIC_TMR)] = { R | R2, 0 },
 	[INDEX(APIC_IRR) ... LAST(APIC_IRR)] = { R | R2, 0 },
 	[INDEX(APIC_ESR)]	= { ALL, 0 },
+	[INDEX(APIC_LVTCMCI)]	= { ALL, LVT_COMMON | LVT_MODE },
 	[INDEX(APIC_ICR)]	= { ALL, (u32)~APIC_ICR_BUSY },
 	[INDEX(APIC_ICR2)]	= { R | W, 0xff000000 },
 	[INDEX(APIC_LVTT)]	= { ALL, LVT_COMMON | LVT_TIMER },
