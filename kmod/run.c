@@ -357,7 +357,8 @@ static void sync_out(struct vitrine_vcpu *vcpu)
 	run->cr8 = vcpu->lapic ? vitrine_lapic_get_cr8(vcpu) : vcpu->cr8;
 	run->apic_base = vitrine_lapic_get_base(vcpu);
 	run->flags = 0;
-	run->ready_for_interrupt_injection = vcpu->vm->irq.pic || ready_for_queued(vcpu);
+	run->ready_for_interrupt_injection =
+		vcpu->vm->irq.pic || (rflags & X86_EFLAGS_IF && ready_for_queued(vcpu));
 	if (unlikely(run->kvm_valid_regs))
 		vitrine_regs_sync_out(vcpu);
 }
@@ -418,6 +419,7 @@ long vitrine_vcpu_run(struct vitrine_vcpu *vcpu, unsigned long arg)
 	cancel_events(vcpu);
 	sync_out(vcpu);
 	vitrine_fpu_put(vcpu);
+	vitrine_backend->run_done(vcpu);
 	vitrine_vcpu_put(vcpu);
 	if (ret == EXIT_USER)
 		vcpu->stats.user_exits++;

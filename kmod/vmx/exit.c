@@ -247,6 +247,8 @@ static int handle_io(struct vitrine_vcpu *vcpu)
 		io.addr_size = 2 << ((info >> 7) & 7);
 		io.seg = io.in ? VITRINE_SEG_ES : (info >> 15) & 7;
 	}
+	/* Needed by all that may follow, and read here without a call. */
+	vmx_rip_read(vcpu);
 	idx = srcu_read_lock(&vcpu->vm->srcu);
 	ret = vitrine_exit_io(vcpu, &io);
 	srcu_read_unlock(&vcpu->vm->srcu, idx);

@@ -39,23 +39,38 @@ static const u32 shared_msr_index[VITRINE_NR_SHARED_MSRS] = {
 
 /*
  * struct shared_msrs - what of the above this CPU holds now, and what its kernel needs back in
- * userspace
+ * userspace. Whoever swapped something in puts it back at the end of RUN; where its thread is taken
+ * off the CPU before, the kernel's notifier does so for the thread that returns to userspace first.
  */
 struct shared_msrs {
 	struct user_return_notifier notifier;
 	bool registered;
 	bool known;
+	bool swapped;		/* one or more of them are a guest's */
 	u64 host[VITRINE_NR_SHARED_MSRS];
 	u64 current_value[VITRINE_NR_SHARED_MSRS];
 };
 
 static DEFINE_PER_CPU(struct shared_msrs, shared_msrs);
 
-static void put_back_shared_msrs(struct user_return_notifier *notifier)
+/* Twice does no harm: an IPI that makes this CPU leave VMX may come in between. */
+static void put_back_shared_msrs(struct shared_msrs *shared)
+{
+	unsigned int i;
+
+	for (i = 0; i < VITRINE_NR_SHARED_MSRS; i++) {
+		if (shared->current_value[i] == shared->host[i])
+			continue;
+		native_wrmsr(shared_msr_index[i], (u32)shared->host[i], shared->host[i] >> 32);
+		shared->current_value[i] = shared->host[i];
+	}
+	shared->swapped = false;
+}
+
+static void returns_to_user(struct user_return_notifier *notifier)
 {
 	struct shared_msrs *shared = container_of(notifier, struct shared_msrs, notifier);
 	unsigned long flags;
-	unsigned int i;
 
 	/*
 	 * Also called by IPI when this CPU leaves VMX: only one of the two may take it off the
@@ -67,12 +82,7 @@ static void put_back_shared_msrs(struct user_return_notifier *notifier)
 		user_return_notifier_unregister(notifier);
 	}
 	local_irq_restore(flags);
-	for (i = 0; i < VITRINE_NR_SHARED_MSRS; i++) {
-		if (shared->current_value[i] == shared->host[i])
-			continue;
-		wrmsrl(shared_msr_index[i], shared->host[i]);
-		shared->current_value[i] = shared->host[i];
-	}
+	put_back_shared_msrs(shared);
 }
 
 static void learn_shared_msrs(struct shared_msrs *shared)
@@ -92,14 +102,10 @@ static void load_shared_msr(struct shared_msrs *shared, unsigned int i, u64 valu
 {
 	if (likely(shared->current_value[i] == value))
 		return;
-	if (wrmsrl_safe(shared_msr_index[i], value))
+	if (native_write_msr_safe(shared_msr_index[i], (u32)value, value >> 32))
 		return;
 	shared->current_value[i] = value;
-	if (!shared->registered) {
-		shared->notifier.on_user_return = put_back_shared_msrs;
-		user_return_notifier_register(&shared->notifier);
-		shared->registered = true;
-	}
+	shared->swapped = true;
 }
 
 static void load_shared_msrs(const struct vitrine_vcpu *vcpu)
@@ -124,8 +130,39 @@ void vmx_host_forget_cpu(void)
 	struct shared_msrs *shared = this_cpu_ptr(&shared_msrs);
 
 	if (shared->registered)
-		put_back_shared_msrs(&shared->notifier);
+		returns_to_user(&shared->notifier);
+	else if (shared->swapped)
+		put_back_shared_msrs(shared);
 	shared->known = false;
+}
+
+/* The thread stays in the kernel, or goes off the CPU: whoever returns to userspace puts back. */
+static void leave_shared_msrs(void)
+{
+	struct shared_msrs *shared = this_cpu_ptr(&shared_msrs);
+	unsigned long flags;
+
+	if (likely(!shared->swapped))
+		return;
+	/* Against the IPI that makes this CPU leave VMX. */
+	local_irq_save(flags);
+	if (shared->swapped && !shared->registered) {
+		shared->notifier.on_user_return = returns_to_user;
+		user_return_notifier_register(&shared->notifier);
+		shared->registered = true;
+	}
+	local_irq_restore(flags);
+}
+
+void vmx_run_done(struct vitrine_vcpu *vcpu)
+{
+	struct shared_msrs *shared;
+
+	preempt_disable();
+	shared = this_cpu_ptr(&shared_msrs);
+	if (shared->swapped)
+		put_back_shared_msrs(shared);
+	preempt_enable();
 }
 
 static void save_selectors(struct vmx_host_state *host)
@@ -162,7 +199,8 @@ void vmx_host_prepare(struct vmx_vcpu *vmx)
 		vmcs_write(HOST_FS_BASE, host->fs_base);
 		host->vmcs_fs_base = host->fs_base;
 	}
-	wrmsrl(MSR_KERNEL_GS_BASE, vmx->msr_kernel_gs_base);
+	native_wrmsr(MSR_KERNEL_GS_BASE, (u32)vmx->msr_kernel_gs_base,
+		     vmx->msr_kernel_gs_base >> 32);
 	vmx->guest_loaded = true;
 }
 
@@ -192,7 +230,7 @@ void vmx_host_restore(struct vmx_vcpu *vmx)
 	 * values.
 	 */
 	invalidate_tss_limit();
-	wrmsrl(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
+	native_wrmsr(MSR_KERNEL_GS_BASE, (u32)host->kernel_gs_base, host->kernel_gs_base >> 32);
 	load_fixmap_gdt(raw_smp_processor_id());
 	load_idt(this_cpu_ptr(&vmx_host_idt));
 }
@@ -240,6 +278,7 @@ void vmx_vcpu_put(struct vitrine_vcpu *vcpu)
 
 	preempt_disable();
 	vmx_host_restore(vmx);
+	leave_shared_msrs();
 	vmx_vmcs_put(vmx);
 	preempt_enable();
 }

@@ -134,6 +134,7 @@ void vmx_vmcs_exit(void);
 /* host.c */
 void vmx_vcpu_load(struct vitrine_vcpu *vcpu, int cpu);
 void vmx_vcpu_put(struct vitrine_vcpu *vcpu);
+void vmx_run_done(struct vitrine_vcpu *vcpu);
 void vmx_host_prepare(struct vmx_vcpu *vmx);
 void vmx_host_restore(struct vmx_vcpu *vmx);
 int vmx_host_init(void);
