@@ -20,7 +20,7 @@ function bad(what)
 	}
 	if (NF < 5)
 		bad("tier, KVM, Vitrine, limit and program are needed")
-	if ($1 !~ /^[ABCD]$/)
+	if ($1 !~ /^[ABCDE]$/)
 		bad("tier " $1)
 	if ($2 !~ /^(pass|skip|fail|hang|down|any)$/ || $3 !~ /^(pass|skip|fail|hang|down)$/)
 		bad("no such result: " $2 " " $3)

@@ -3,8 +3,8 @@
 #
 # peers.sh [--kernel SERIES] [--side kvm|vitrine|both] [--json] [GLOB]
 #
-# Runs the KVM selftests of Linux 6.1, programs that know nothing of us, in the
-# emulated machine on KVM and on Vitrine, and compares what comes out with
+# Runs the KVM selftests of Linux 6.1, QEMU and gdb, programs that know nothing of us, in
+# the emulated machine on KVM and on Vitrine, and compares what comes out with
 # tests/peers.txt, which says how to read a row. GLOB is of a program's name.
 # A result that differs from the table is a failure; on KVM, where the
 # emulator makes some tests unsteady, only if it differs in two of three runs.
@@ -68,7 +68,8 @@ done <"$work/all" >"$work/rows" || true
 
 cut -f 6 "$work/rows" | cut -d ' ' -f 1 | sort -u >"$work/programs"
 say "builds $(wc -l <"$work/programs") programs of linux-source-6.1, if they are not built yet (1 s each)"
-xargs scripts/peers-build.sh "$bin" <"$work/programs" || die "the KVM selftests cannot be built"
+grep -v '\.sh$' "$work/programs" | xargs -r scripts/peers-build.sh "$bin" ||
+	die "the KVM selftests cannot be built"
 mkdir -p "$log/kvm" "$log/vitrine"
 
 # record SIDE NAME WORD SECONDS
@@ -117,7 +118,7 @@ listen()
 # run_rows SIDE ROWS: boots until each row of the file has a result.
 run_rows()
 {
-	local side=$1 rows=$2 args program lab name stuck begun options=()
+	local side=$1 rows=$2 args program scripts lab name stuck begun options=()
 
 	[ "$side" != kvm ] || options=(--with-kvm)
 	while [ -s "$rows" ]; do
@@ -125,8 +126,15 @@ run_rows()
 		sort -s -t "$(printf '\t')" -k 2,2n "$rows" | cut -f 1,2,6 >"$work/list.$job"
 		args=()
 		while read -r program; do
+			[[ $program != *.sh ]] || continue
 			args+=(--file "$bin/$program:/root/peers/bin/$program")
 		done < <(cut -f 6 "$rows" | cut -d ' ' -f 1 | sort -u)
+		mapfile -t scripts < <(cut -f 6 "$rows" | cut -d ' ' -f 1 | grep '\.sh$' | sort -u)
+		if [ ${#scripts[@]} -gt 0 ]; then
+			scripts/peers-files.sh "$kernel" "${scripts[@]}" >"$work/files.$job" ||
+				die "what ${scripts[*]} needs is not there"
+			mapfile -t -O "${#args[@]}" args <"$work/files.$job"
+		fi
 		rm -f "$work/fifo.$job"
 		mkfifo "$work/fifo.$job"
 		begun=

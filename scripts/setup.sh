@@ -16,6 +16,7 @@ packages()
 		libjson-c-dev libnl-3-dev libnl-genl-3-dev xz-utils lz4 zstd ;;
 	lab) echo bochs bochsbios vgabios busybox-static cpio ;;
 	test) echo libzydis-dev ;;
+	peers) echo qemu-system-x86 gdb ;;
 	check) echo sparse shellcheck perl g++ ;;
 	debug) echo flex bison bc libelf-dev ;;
 	*) die "no such group '$1': build lab test check debug" ;;

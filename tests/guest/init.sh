@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # What the Debian guest does once it is up: shows what it runs on, uses the
-# CPU and the memory with results that are known, and powers off. With the
-# word "interactive" on its command line it is a shell instead. A wrong result
-# ends in a reboot, which the tool reports, never in a power-off.
+# CPU and the memory with results that are known, and powers off. A wrong result
+# ends in a reboot, which the tool reports, never in a power-off. Words on the
+# command line change that: "interactive" is a shell, "short" powers off at
+# once, "ticking" counts for ever.
 
 export PATH=/bin HOME=/ TERM=linux
 /bin/busybox --install -s /bin
@@ -24,6 +25,23 @@ if grep -qw interactive /proc/cmdline; then
 	echo "guest: a shell of busybox; 'poweroff -f' or exit ends the guest"
 	setsid cttyhack sh
 	poweroff -f
+fi
+
+# For who only wants to see a kernel come up: how many CPUs it has.
+if grep -qw short /proc/cmdline; then
+	echo "guest: $(grep -c ^processor /proc/cpuinfo) CPUs"
+	echo "guest: powering off"
+	poweroff -f
+fi
+
+# For who stops the guest, moves it elsewhere, and wants to see it go on.
+if grep -qw ticking /proc/cmdline; then
+	count=0
+	while :; do
+		count=$((count + 1))
+		echo "guest: tick $count"
+		sleep 0.1
+	done
 fi
 
 uname -a
