@@ -68,7 +68,7 @@ done <"$work/all" >"$work/rows" || true
 
 cut -f 6 "$work/rows" | cut -d ' ' -f 1 | sort -u >"$work/programs"
 say "builds $(wc -l <"$work/programs") programs of linux-source-6.1, if they are not built yet (1 s each)"
-grep -v '\.sh$' "$work/programs" | xargs -r scripts/peers-build.sh "$bin" ||
+sed '/\.sh$/d' "$work/programs" | xargs -r scripts/peers-build.sh "$bin" ||
 	die "the KVM selftests cannot be built"
 mkdir -p "$log/kvm" "$log/vitrine"
 
