@@ -384,17 +384,6 @@ void vitrine_vcpu_destroy(struct vitrine_vcpu *vcpu)
 	vitrine_backend->vcpu_free(vcpu);
 }
 
-static bool id_is_taken(struct vitrine_vm *vm, u32 id)
-{
-	struct vitrine_vcpu *vcpu;
-	unsigned long index;
-
-	xa_for_each(&vm->vcpus, index, vcpu)
-		if (vcpu->id == id)
-			return true;
-	return false;
-}
-
 /* vm->lock is held. Returns the new fd. */
 int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 {
@@ -403,11 +392,17 @@ int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 
 	if (vm->nr_vcpus >= VITRINE_MAX_VCPUS || id >= (vm->max_vcpu_id ?: VITRINE_MAX_VCPU_IDS))
 		return -EINVAL;
-	if (id_is_taken(vm, id))
+	if (xa_load(&vm->vcpu_by_id, id))
 		return -EEXIST;
+	/* Nobody finds it before it is certain to stay; then there must be room. */
+	ret = xa_reserve(&vm->vcpu_by_id, id, GFP_KERNEL_ACCOUNT);
+	if (ret)
+		return ret;
 	vcpu = alloc_vcpu(vm, id);
-	if (IS_ERR(vcpu))
-		return PTR_ERR(vcpu);
+	if (IS_ERR(vcpu)) {
+		ret = PTR_ERR(vcpu);
+		goto err_release;
+	}
 	mutex_lock(&vcpu->mutex);
 	vitrine_vcpu_load(vcpu);
 	vitrine_vcpu_reset(vcpu, false);
@@ -424,6 +419,7 @@ int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 	if (ret < 0)
 		goto err_erase;
 	vm->nr_vcpus++;
+	xa_store(&vm->vcpu_by_id, id, vcpu, GFP_KERNEL_ACCOUNT);
 	/* Pairs with those who walk the vCPUs: what the count covers is whole. */
 	smp_wmb();
 	atomic_inc(&vm->online_vcpus);
@@ -434,6 +430,8 @@ err_erase:
 	vitrine_vm_put(vm);
 err_destroy:
 	vitrine_vcpu_destroy(vcpu);
+err_release:
+	xa_release(&vm->vcpu_by_id, id);
 	return ret;
 }
 

@@ -68,6 +68,7 @@ struct vitrine_vm *vitrine_vm_create(void)
 	mutex_init(&vm->slots_lock);
 	xa_init_flags(&vm->vcpus, XA_FLAGS_ACCOUNT);
 	INIT_LIST_HEAD(&vm->ioeventfds);
+	xa_init_flags(&vm->vcpu_by_id, XA_FLAGS_ACCOUNT);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 	vitrine_irq_init(vm);
@@ -133,6 +134,7 @@ static void destroy_vm(struct vitrine_vm *vm)
 	xa_destroy(&vm->vcpus);
 	vitrine_msr_filter_destroy(vm);
 	vitrine_coalesced_destroy(vm);
+	xa_destroy(&vm->vcpu_by_id);
 	vitrine_mmu_destroy(vm);
 	vitrine_memslots_destroy(vm);
 	cleanup_srcu_struct(&vm->srcu);

@@ -58,6 +58,7 @@ struct vitrine_vm {
 
 	struct xarray
 		vcpus; /* [a] vCPU by index; entries are added under lock, removed at destruction */
+	struct xarray vcpu_by_id;	/* [a] the same vCPUs by id, for who is addressed by it */
 	unsigned int nr_vcpus;		/* [m] created, for the writer */
 	atomic_t online_vcpus;		/* [a] visible in @vcpus; read by those who walk it */
 	u32 bsp_id;			/* [m] vCPU id that boots; fixed at the first CREATE_VCPU */

@@ -6,6 +6,7 @@
 #ifndef VITRINE_IRQ_H
 #define VITRINE_IRQ_H
 
+#include <linux/atomic.h>
 #include <linux/kvm.h>
 #include <linux/mutex.h>
 #include <linux/types.h>
@@ -35,6 +36,7 @@ struct vitrine_irq {
 	struct vitrine_ioapic *ioapic;		/* [m] */
 	struct vitrine_pit *pit;		/* [m] KVM_CREATE_PIT2 */
 	struct vitrine_routing __rcu *routing;	/* [q] GSI to pins and messages */
+	atomic_t nr_xapic;			/* [a] local APICs in xAPIC mode */
 	u32 nr_split_pins;			/* [m] GSIs of pins of userspace's I/O APIC */
 	bool x2apic_format;			/* [m] KVM_X2APIC_API_USE_32BIT_IDS */
 	struct vitrine_irqfds irqfds;

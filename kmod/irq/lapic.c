@@ -196,6 +196,8 @@ static void lapic_update_mode(struct vitrine_lapic *lapic)
 
 	if (base & BASE_ENABLE)
 		mode = base & X2APIC_ENABLE ? VITRINE_LAPIC_X2APIC : VITRINE_LAPIC_XAPIC;
+	atomic_add((mode == VITRINE_LAPIC_XAPIC) - (lapic->mode == VITRINE_LAPIC_XAPIC),
+		   &vcpu->vm->irq.nr_xapic);
 	WRITE_ONCE(lapic->mode, mode);
 	lapic->mmio_base = base & PAGE_MASK;
 	if (mode == VITRINE_LAPIC_X2APIC) {
@@ -289,6 +291,8 @@ void vitrine_lapic_free(struct vitrine_vcpu *vcpu)
 	if (!lapic)
 		return;
 	vitrine_lapic_timer_stop(lapic);
+	if (lapic->mode == VITRINE_LAPIC_XAPIC)
+		atomic_dec(&vcpu->vm->irq.nr_xapic);
 	vcpu->lapic = NULL;
 	free_page((unsigned long)lapic->regs);
 	kfree(lapic);

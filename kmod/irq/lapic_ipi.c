@@ -6,7 +6,9 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/bitops.h>
 #include <linux/printk.h>
+#include <linux/xarray.h>
 #include <asm/apicdef.h>
 
 #include "irq_glue.h"
@@ -108,72 +110,101 @@ static int deliver(struct vitrine_lapic *lapic, const struct vitrine_apic_msg *m
 }
 
 /*
+ * The vCPUs that a message may mean: those of up to 16 ids, or all of them. In x2APIC mode a logical
+ * destination names ids too, so that only xAPIC mode's logical ids and the broadcasts cost a walk.
+ */
+struct search {
+	struct vitrine_vm *vm;
+	const struct vitrine_lapic *source;
+	const struct vitrine_apic_msg *msg;
+	bool all;
+	unsigned int next;	/* @all: index of the next vCPU */
+	u32 base;		/* else: id of the first of these */
+	unsigned long bits;
+};
+
+static void search_begin(struct search *search, struct vitrine_vm *vm,
+			 const struct vitrine_lapic *source, const struct vitrine_apic_msg *msg)
+{
+	u32 dest = msg->dest;
+
+	*search = (struct search){ .vm = vm, .source = source, .msg = msg };
+	/* Eight bits mean something else to APICs in xAPIC mode, and to sources that have no more. */
+	if (msg->shorthand || dest == X2APIC_BROADCAST ||
+	    (dest == XAPIC_BROADCAST && !source) ||
+	    ((msg->logical || dest == XAPIC_BROADCAST) && dest <= 0xff &&
+	     atomic_read(&vm->irq.nr_xapic))) {
+		search->all = true;
+	} else if (msg->logical) {
+		search->base = dest >> 16 << 4;
+		search->bits = dest & 0xffff;
+	} else {
+		search->base = dest;
+		search->bits = 1;
+	}
+}
+
+static struct vitrine_lapic *search_next(struct search *search)
+{
+	struct vitrine_vm *vm = search->vm;
+	struct vitrine_vcpu *vcpu;
+
+	for (;;) {
+		if (search->all) {
+			if (search->next >= (unsigned int)atomic_read(&vm->online_vcpus))
+				return NULL;
+			vcpu = xa_load(&vm->vcpus, search->next++);
+		} else {
+			if (!search->bits)
+				return NULL;
+			vcpu = xa_load(&vm->vcpu_by_id, search->base + __ffs(search->bits));
+			search->bits &= search->bits - 1;
+		}
+		if (vcpu && READ_ONCE(vcpu->lapic->mode) != VITRINE_LAPIC_DISABLED &&
+		    vitrine_lapic_matches(vcpu->lapic, search->source, search->msg))
+			return vcpu->lapic;
+	}
+}
+
+/*
  * Whoever the vector picks among those addressed, so that one interrupt always goes to the same
  * vCPU.
  */
-static int deliver_lowest(struct vitrine_vm *vm, struct vitrine_lapic *source,
-			  const struct vitrine_apic_msg *msg)
+static int deliver_lowest(struct search *search)
 {
-	struct vitrine_vcpu *vcpu;
+	const struct vitrine_apic_msg *msg = search->msg;
+	struct search again = *search;
 	unsigned int matches = 0, chosen;
-	unsigned long index;
+	struct vitrine_lapic *lapic;
 
-	vitrine_vm_for_each_vcpu(index, vcpu, vm)
-		if (READ_ONCE(vcpu->lapic->enabled) &&
-		    vitrine_lapic_matches(vcpu->lapic, source, msg))
-			matches++;
+	while ((lapic = search_next(search)))
+		matches += READ_ONCE(lapic->enabled);
 	if (!matches)
 		return -1;
 
 	chosen = msg->vector % matches;
-	vitrine_vm_for_each_vcpu(index, vcpu, vm) {
-		if (!READ_ONCE(vcpu->lapic->enabled) ||
-		    !vitrine_lapic_matches(vcpu->lapic, source, msg))
-			continue;
-		if (!chosen--)
-			return deliver(vcpu->lapic, msg);
-	}
+	while ((lapic = search_next(&again)))
+		if (READ_ONCE(lapic->enabled) && !chosen--)
+			return deliver(lapic, msg);
 	/* One of them was turned off in between. */
 	return -1;
-}
-
-/* Ids are usually indices, so that one physical destination needs no walk. */
-static struct vitrine_lapic *only_destination(struct vitrine_vm *vm, struct vitrine_lapic *source,
-					      const struct vitrine_apic_msg *msg)
-{
-	struct vitrine_vcpu *vcpu;
-
-	if (msg->shorthand == APIC_DEST_SELF)
-		return source;
-	if (msg->shorthand || msg->logical || msg->dest == XAPIC_BROADCAST ||
-	    msg->dest == X2APIC_BROADCAST)
-		return NULL;
-	/* One that is not counted yet may go away again. Pairs with vitrine_vcpu_create(). */
-	if (msg->dest >= (u32)atomic_read_acquire(&vm->online_vcpus))
-		return NULL;
-	vcpu = xa_load(&vm->vcpus, msg->dest);
-	return vcpu && vcpu->id == msg->dest ? vcpu->lapic : NULL;
 }
 
 int vitrine_lapic_send(struct vitrine_vm *vm, struct vitrine_lapic *source,
 		       const struct vitrine_apic_msg *msg)
 {
-	struct vitrine_lapic *only = only_destination(vm, source, msg);
-	struct vitrine_vcpu *vcpu;
-	unsigned long index;
+	struct vitrine_lapic *lapic;
+	struct search search;
 	int ret = -1;
 
-	if (only)
-		return READ_ONCE(only->mode) == VITRINE_LAPIC_DISABLED ? -1 : deliver(only, msg);
+	if (msg->shorthand == APIC_DEST_SELF)
+		return READ_ONCE(source->mode) == VITRINE_LAPIC_DISABLED ? -1 :
+									   deliver(source, msg);
+	search_begin(&search, vm, source, msg);
 	if (msg->delivery_mode == APIC_DM_LOWEST || msg->lowest)
-		return deliver_lowest(vm, source, msg);
-
-	vitrine_vm_for_each_vcpu(index, vcpu, vm) {
-		if (READ_ONCE(vcpu->lapic->mode) == VITRINE_LAPIC_DISABLED ||
-		    !vitrine_lapic_matches(vcpu->lapic, source, msg))
-			continue;
-		ret = max(ret, 0) + deliver(vcpu->lapic, msg);
-	}
+		return deliver_lowest(&search);
+	while ((lapic = search_next(&search)))
+		ret = max(ret, 0) + deliver(lapic, msg);
 	return ret;
 }
 
