@@ -46,6 +46,7 @@ enum vitrine_exit_result {
  * @cpu_leaving: this CPU goes offline (or came back): vCPU threads that still pass must not leave
  * it entered.
  * @going_down: the machine restarts: from now on a fault in a vendor instruction is expected.
+ * @vm_init: decides vm->tpr_shadow and vm->apicv.
  * @vcpu_create: allocate the vendor's vCPU around struct vitrine_vcpu, in the state after reset;
  * ERR_PTR.
  * @vcpu_free: mirror of @vcpu_create. Not loaded.
@@ -81,6 +82,12 @@ enum vitrine_exit_result {
  * Loaded.
  * @update_exceptions: exception interception follows vcpu->guest_debug and the policy. Loaded.
  * @update_msr_intercept: make reads/writes of @msr exit or not. Loaded or before first load.
+ * @update_apicv: the local APIC's mode or KVM_GUESTDBG_BLOCKIRQ changed; where vm->tpr_shadow.
+ *	Loaded.
+ * @set_tpr_threshold: exit when the guest's TPR class falls below this; vm->tpr_shadow without
+ *	vm->apicv. Loaded.
+ * @set_virtual_interrupts: highest vectors requested and in service, 0 for none; vm->apicv. Loaded.
+ * @set_eoi_exits: vectors whose end must exit, 256 bits; vm->apicv. Loaded.
  * @tlb_flush: drop this vCPU's cached translations, second-level and linear; preemption off,
  * loaded.
  * @tlb_flush_guest: drop linear (guest's own) translations only; preemption off, loaded.
@@ -103,6 +110,7 @@ struct vitrine_backend {
 	void (*cpu_leaving)(bool leaving);
 	void (*going_down)(void);
 
+	void (*vm_init)(struct vitrine_vm *vm);
 	struct vitrine_vcpu *(*vcpu_create)(struct vitrine_vm *vm);
 	void (*vcpu_free)(struct vitrine_vcpu *vcpu);
 	void (*vcpu_load)(struct vitrine_vcpu *vcpu, int cpu);
@@ -145,6 +153,10 @@ struct vitrine_backend {
 
 	void (*update_exceptions)(struct vitrine_vcpu *vcpu);
 	void (*update_msr_intercept)(struct vitrine_vcpu *vcpu, u32 msr, bool read, bool write);
+	void (*update_apicv)(struct vitrine_vcpu *vcpu);
+	void (*set_tpr_threshold)(struct vitrine_vcpu *vcpu, u8 threshold);
+	void (*set_virtual_interrupts)(struct vitrine_vcpu *vcpu, u8 requested, u8 in_service);
+	void (*set_eoi_exits)(struct vitrine_vcpu *vcpu, const unsigned long *vectors);
 	void (*tlb_flush)(struct vitrine_vcpu *vcpu);
 	void (*tlb_flush_guest)(struct vitrine_vcpu *vcpu);
 	void (*set_tsc)(struct vitrine_vcpu *vcpu);

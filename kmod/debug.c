@@ -17,6 +17,7 @@
 #include "cpuid.h"
 #include "ioctl.h"
 #include "regs.h"
+#include "vm.h"
 
 /* "Debug Registers": which bits can be written, and how the rest reads. */
 #define DR6_WRITABLE	0x0000e00fULL
@@ -209,6 +210,8 @@ static long debug_ioctl_set_guest_debug(void *obj, struct vitrine_ioctl_arg *arg
 	if (!(db->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)))
 		clear_bit(VITRINE_REQ_DEBUG_EXIT, &vcpu->requests);
 	/* KVM_GUESTDBG_BLOCKIRQ may have come or gone. */
+	if (vcpu->vm->tpr_shadow)
+		vitrine_backend->update_apicv(vcpu);
 	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
 	return 0;
 }

@@ -223,6 +223,27 @@ void vitrine_mmu_write_protect(struct vitrine_vm *vm, const struct vitrine_memsl
 	sweep_whole(vm, first, first + nr_pages, VITRINE_MMU_WRITE_PROTECT);
 }
 
+/* Lock held for writing. */
+static void zap_catch_page(struct vitrine_vm *vm)
+{
+	struct vitrine_mmu_sweep sweep = { .op = VITRINE_MMU_ZAP };
+
+	vitrine_mmu_sweep(vm, VITRINE_CATCH_GFN, VITRINE_CATCH_GFN + 1, &sweep);
+	vitrine_mmu_sweep_finish(vm, &sweep);
+	vm->mmu.catch_page_mapped = false;
+}
+
+void vitrine_mmu_remove_catch_page(struct vitrine_vm *vm)
+{
+	if (READ_ONCE(vm->mmu.catch_page_gone))
+		return;
+	write_lock(&vm->mmu.lock);
+	WRITE_ONCE(vm->mmu.catch_page_gone, true);
+	if (vm->mmu.catch_page_mapped)
+		zap_catch_page(vm);
+	write_unlock(&vm->mmu.lock);
+}
+
 void vitrine_mmu_publish_slots(struct vitrine_vm *vm, struct vitrine_memslots *slots)
 {
 	struct vitrine_mmu *mmu = &vm->mmu;
@@ -238,6 +259,9 @@ void vitrine_mmu_publish_slots(struct vitrine_vm *vm, struct vitrine_memslots *s
 	/* An invalidation that began before may cover the new slot: its end must count. */
 	if (mmu->invalidate_count)
 		mmu->invalidate_hit = true;
+	/* A slot that comes to its place is there from now on. */
+	if (mmu->catch_page_mapped && vitrine_memslot_find(slots, VITRINE_CATCH_GFN))
+		zap_catch_page(vm);
 	write_unlock(&mmu->lock);
 }
 

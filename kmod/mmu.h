@@ -21,6 +21,7 @@
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
+#include <asm/apicdef.h>
 
 struct vitrine_vm;
 struct vitrine_vcpu;
@@ -39,6 +40,7 @@ struct page;
  * @invalidate_count: invalidations going on now
  * @invalidate_hit: one of them covers memory of a slot
  * @invalidate_start: @invalidate_end: the host-virtual range they cover together
+ * @catch_page_gone: @catch_page_mapped: see vitrine_mmu_map_catch_page()
  * @nr_tables: pages of tables below the root, for statistics and the shrinker
  * @node: in the shrinker's list, under its mutex
  * @shrink_gfn: where the shrinker goes on
@@ -52,6 +54,8 @@ struct vitrine_mmu {
 	bool invalidate_hit;
 	unsigned long invalidate_start;
 	unsigned long invalidate_end;
+	bool catch_page_gone;
+	bool catch_page_mapped;
 	atomic_long_t nr_tables;
 	struct list_head node;
 	gfn_t shrink_gfn;
@@ -99,6 +103,15 @@ void vitrine_mmu_destroy(struct vitrine_vm *vm);
 void vitrine_mmu_cache_free(struct vitrine_vcpu *vcpu);
 /* Loaded, vm->srcu held for reading, in vm->mm's context. */
 int vitrine_mmu_fault(struct vitrine_vcpu *vcpu, const struct mem_fault *fault);
+/*
+ * A page of the host's that is no memory of any guest: its address tells the processor which
+ * accesses to catch, and none reaches it as long as every vCPU of the VM catches them. So it goes
+ * for good before one stops to.
+ */
+#define VITRINE_CATCH_GFN	(APIC_DEFAULT_PHYS_BASE >> PAGE_SHIFT)
+/* As vitrine_mmu_fault(), with VITRINE_FAULT_MMIO where it is gone. No slot is at the address. */
+int vitrine_mmu_map_catch_page(struct vitrine_vcpu *vcpu, struct page *page);
+void vitrine_mmu_remove_catch_page(struct vitrine_vm *vm);
 /* Guest-physical addresses need this many bits or fewer: the host's width and the tables' reach. */
 unsigned int vitrine_mmu_gpa_bits(void);
 

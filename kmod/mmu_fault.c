@@ -420,6 +420,46 @@ int vitrine_mmu_fault(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 	return ret;
 }
 
+int vitrine_mmu_map_catch_page(struct vitrine_vcpu *vcpu, struct page *page)
+{
+	struct vitrine_vm *vm = vcpu->vm;
+	/* Pairs with vitrine_mmu_publish_slots(). */
+	unsigned long seq = smp_load_acquire(&vm->mmu.invalidate_seq);
+	u64 *table = vm->mmu.root, *entry, old;
+	int level, ret;
+
+	if (READ_ONCE(vm->mmu.catch_page_gone))
+		return VITRINE_FAULT_MMIO;
+	ret = cache_fill(&vcpu->mmu_cache);
+	if (ret)
+		return ret;
+	ret = EXIT_RESUME;
+	read_lock(&vm->mmu.lock);
+	/* The guest tries again where slots changed, or the page went. */
+	if (READ_ONCE(vm->mmu.invalidate_seq) != seq || vm->mmu.catch_page_gone)
+		goto out;
+	if (vitrine_memslot_find(srcu_dereference(vm->slots, &vm->srcu), VITRINE_CATCH_GFN))
+		goto out;
+	for (level = VITRINE_PTE_LEVELS; level > 1; level--) {
+		entry = &table[vitrine_pte_index(VITRINE_CATCH_GFN, level)];
+		old = READ_ONCE(*entry);
+		while (!vitrine_pte_present(old))
+			if (add_table(vm, &vcpu->mmu_cache, entry, &old, level, false))
+				break;
+		if (WARN_ON_ONCE(vitrine_pte_leaf(old, level)))
+			goto out;
+		table = vitrine_pte_table(old);
+	}
+	entry = &table[vitrine_pte_index(VITRINE_CATCH_GFN, level)];
+	old = 0;
+	try_cmpxchg64(entry, &old, vitrine_pte_make_leaf(page_to_pfn(page), 1, true, false, true,
+							 true));
+	WRITE_ONCE(vm->mmu.catch_page_mapped, true);
+out:
+	read_unlock(&vm->mmu.lock);
+	return ret;
+}
+
 void vitrine_mmu_zap_collapsible(struct vitrine_vm *vm, const struct vitrine_memslot *slot)
 {
 	gfn_t pages = vitrine_pte_pages(2), last = slot->base_gfn + slot->nr_pages, gfn;

@@ -110,16 +110,18 @@ static void prepare_events(struct vitrine_vcpu *vcpu)
 	events->shadow = vitrine_backend->interrupt_shadow(vcpu);
 	events->nmi.masked = vitrine_backend->nmi_masked(vcpu);
 	irq_waits = vcpu->lapic && !(vcpu->db.guest_debug & KVM_GUESTDBG_BLOCKIRQ) &&
-		    vitrine_irq_pending(vcpu);
+		    vitrine_irq_to_inject(vcpu);
 	vitrine_events_choose(events, vitrine_rflags_read(vcpu), irq_waits, &inj);
 	if (inj.ack_interrupt) {
 		vector = vitrine_irq_ack(vcpu);
 		if (vector >= 0) {
 			vitrine_events_take_interrupt(events, vector, &inj);
 			vcpu->stats.irq_injected++;
-			inj.interrupt_window = vitrine_irq_pending(vcpu);
+			inj.interrupt_window = vitrine_irq_to_inject(vcpu);
 		}
 	}
+	if (vcpu->vm->tpr_shadow && vcpu->lapic)
+		vitrine_lapic_prepare_entry(vcpu);
 	vitrine_backend->set_nmi_masked(vcpu, events->nmi.masked);
 	window = inj.interrupt_window ||
 		 (vcpu->irq_window_requested && vitrine_irq_takes_queued(vcpu));

@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 
+#include "backend.h"
 #include "bus.h"
 #include "dev.h"
 #include "exit.h"
@@ -73,6 +74,7 @@ struct vitrine_vm *vitrine_vm_create(void)
 	mmgrab(vm->mm);
 	vitrine_irq_init(vm);
 	vm->default_tsc_khz = tsc_khz;
+	vitrine_backend->vm_init(vm);
 
 	preempt_notifier_inc();
 	ret = vitrine_hardware_get();

@@ -80,6 +80,9 @@ struct vitrine_vm {
 	struct vitrine_coalesced coalesced;	/* [s] writes that wait for the VMM */
 	struct vitrine_irq irq;		/* [q] controllers, routing, PIT */
 
+	bool tpr_shadow;		/* [I] no exits by CR8 where there is a local APIC */
+	bool apicv;			/* [I] the processor delivers interrupts: lapic.h */
+
 	u64 default_tsc_khz;		/* [m] for vCPUs to come; 0: the host's */
 	struct vitrine_tsc_sync tsc_sync;	/* under a lock of tsc.c */
 	s64 kvmclock_offset_ns;		/* [m] KVM_SET_CLOCK */

@@ -145,14 +145,19 @@ static void update_vectors(struct vitrine_ioapic *ioapic)
 /* Under the lock. */
 static void put_entry(struct vitrine_ioapic *ioapic, unsigned int pin, u64 entry)
 {
+	bool moved;
+
 	/*
 	 * "Remote IRR" has no meaning for edges, and guests clear it by a switch to edge and
 	 * back.
 	 */
 	if (!(entry & ENTRY_LEVEL))
 		entry &= ~ENTRY_REMOTE_IRR;
-	ioapic->entry[pin] = entry;
+	moved = (u8)(ioapic->entry[pin] ^ entry);
+	WRITE_ONCE(ioapic->entry[pin], entry);
 	update_vectors(ioapic);
+	if (moved)
+		vitrine_lapic_eoi_exits_changed(ioapic->vm);
 }
 
 static void write_table(struct vitrine_ioapic *ioapic, unsigned int index, u32 value)
@@ -187,6 +192,11 @@ static void write_table(struct vitrine_ioapic *ioapic, unsigned int index, u32 v
 
 	if (old & ~new & ENTRY_MASKED)
 		vitrine_irq_pins_unmasked(ioapic->vm, KVM_IRQCHIP_IOAPIC, BIT(pin));
+}
+
+u8 vitrine_ioapic_vector(struct vitrine_ioapic *ioapic, unsigned int pin)
+{
+	return READ_ONCE(ioapic->entry[pin]);
 }
 
 static void write_data(struct vitrine_ioapic *ioapic, u32 value)

@@ -21,6 +21,8 @@ int vitrine_ioapic_set_line(struct vitrine_ioapic *ioapic, unsigned int pin, boo
 			    unsigned int source);
 /* A local APIC broadcast the end of @vector; any context. */
 void vitrine_ioapic_eoi(struct vitrine_ioapic *ioapic, u8 vector);
+/* The vector that @pin's entry holds, masked or not; any context. */
+u8 vitrine_ioapic_vector(struct vitrine_ioapic *ioapic, unsigned int pin);
 void vitrine_ioapic_get_state(struct vitrine_ioapic *ioapic, struct kvm_ioapic_state *state);
 void vitrine_ioapic_set_state(struct vitrine_ioapic *ioapic, const struct kvm_ioapic_state *state);
 

@@ -119,6 +119,7 @@ int vitrine_irq_create_pit(struct vitrine_vm *vm, u32 flags)
 		return PTR_ERR(pit);
 	/* Pairs with pit_of_pins(). */
 	smp_store_release(&vm->irq.pit, pit);
+	vitrine_lapic_eoi_exits_changed(vm);
 	return 0;
 }
 
@@ -193,6 +194,18 @@ static struct vitrine_pit *pit_of_pins(struct vitrine_vm *vm, u32 chip, u32 pins
 	return pit && vitrine_routing_pins_have_gsi(vm, chip, pins, VITRINE_PIT_GSI) ? pit : NULL;
 }
 
+void vitrine_irq_ends_awaited(struct vitrine_vm *vm, unsigned long *vectors)
+{
+	bool resampled = !list_empty(&vm->irq.irqfds.resamplers);
+	unsigned int pin;
+
+	if (!vm->irq.ioapic)
+		return;
+	for (pin = 0; pin < VITRINE_IOAPIC_PINS; pin++)
+		if (resampled || pit_of_pins(vm, KVM_IRQCHIP_IOAPIC, BIT(pin)))
+			__set_bit(vitrine_ioapic_vector(vm->irq.ioapic, pin), vectors);
+}
+
 void vitrine_irq_pins_ended(struct vitrine_vm *vm, u32 chip, u32 pins)
 {
 	struct vitrine_pit *pit = pit_of_pins(vm, chip, pins);
@@ -250,6 +263,11 @@ bool vitrine_irq_pending(struct vitrine_vcpu *vcpu)
 	return vitrine_lapic_pending_vector(lapic) >= 0 || extint_pending(lapic);
 }
 
+bool vitrine_irq_to_inject(struct vitrine_vcpu *vcpu)
+{
+	return vcpu->lapic->apicv ? extint_pending(vcpu->lapic) : vitrine_irq_pending(vcpu);
+}
+
 int vitrine_irq_ack(struct vitrine_vcpu *vcpu)
 {
 	struct vitrine_lapic *lapic = vcpu->lapic;
@@ -264,6 +282,8 @@ int vitrine_irq_ack(struct vitrine_vcpu *vcpu)
 		lapic->extint = -1;
 		return vector;
 	}
+	if (lapic->apicv)
+		return -1;
 	vector = vitrine_lapic_pending_vector(lapic);
 	if (vector >= 0)
 		vitrine_lapic_begin_service(lapic, vector);

@@ -82,6 +82,15 @@ bool vitrine_irq_takes_queued(struct vitrine_vcpu *vcpu);
  * on.
  */
 int vitrine_irq_ack(struct vitrine_vcpu *vcpu);
+/*
+ * The same without what the processor takes by itself (vm->apicv): what is for vitrine_irq_ack().
+ * The vCPU's mutex is held.
+ */
+bool vitrine_irq_to_inject(struct vitrine_vcpu *vcpu);
+/* Where vm->tpr_shadow: tells the vendor what is requested and in service. Loaded. */
+void vitrine_lapic_prepare_entry(struct vitrine_vcpu *vcpu);
+/* The processor ended @vector, and that had to exit. */
+void vitrine_lapic_ended(struct vitrine_vcpu *vcpu, u8 vector);
 /* CR8 in both directions (TPR >> 4). */
 u64 vitrine_lapic_get_cr8(struct vitrine_vcpu *vcpu);
 void vitrine_lapic_set_cr8(struct vitrine_vcpu *vcpu, u64 cr8);

@@ -120,6 +120,7 @@ static int join_resampler(struct irqfd *irqfd)
 		resampler->gsi = irqfd->gsi;
 		INIT_LIST_HEAD(&resampler->irqfds);
 		list_add_rcu(&resampler->node, &irqfds->resamplers);
+		vitrine_lapic_eoi_exits_changed(irqfd->vm);
 	}
 	irqfd->resampler = resampler;
 	list_add_rcu(&irqfd->resampler_node, &resampler->irqfds);

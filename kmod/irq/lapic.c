@@ -35,36 +35,29 @@ static const u16 lvt_offsets[] = {
 	APIC_LVTT, APIC_LVTTHMR, APIC_LVTPC, APIC_LVT0, APIC_LVT1, APIC_LVTERR,
 };
 
-/* A vector's word in the bank that begins at @bank, and its bit there. */
-static unsigned long *bank_word(const struct vitrine_lapic *lapic, u32 bank, u8 vector)
+int vitrine_lapic_serviced_vector(const struct vitrine_lapic *lapic)
 {
-	return (unsigned long *)(lapic->regs + bank + (vector >> 5 << 4));
+	return lapic->apicv ? vitrine_lapic_bank_highest(lapic, APIC_ISR) : lapic->isr_top;
 }
 
-static bool bank_test(const struct vitrine_lapic *lapic, u32 bank, u8 vector)
-{
-	return vitrine_lapic_get(lapic, bank + (vector >> 5 << 4)) & BIT(vector & 31);
-}
-
-static int bank_highest(const struct vitrine_lapic *lapic, u32 bank)
-{
-	int i;
-
-	for (i = APIC_ISR_NR - 1; i >= 0; i--) {
-		u32 word = vitrine_lapic_get(lapic, bank + i * 16);
-
-		if (word)
-			return i * 32 + __fls(word);
-	}
-	return -1;
-}
-
-void vitrine_lapic_update_ppr(struct vitrine_lapic *lapic)
+/* The register in the page is the processor's, if anybody's. */
+u32 vitrine_lapic_ppr(const struct vitrine_lapic *lapic)
 {
 	u32 tpr = vitrine_lapic_get(lapic, APIC_TASKPRI);
-	u32 isrv = lapic->isr_top < 0 ? 0 : lapic->isr_top;
+	u32 isrv = max(vitrine_lapic_serviced_vector(lapic), 0);
 
-	vitrine_lapic_put(lapic, APIC_PROCPRI, (tpr & 0xf0) >= (isrv & 0xf0) ? tpr : isrv & 0xf0);
+	return (tpr & 0xf0) >= (isrv & 0xf0) ? tpr : isrv & 0xf0;
+}
+
+static int highest_request(const struct vitrine_lapic *lapic)
+{
+	int vector = vitrine_lapic_bank_highest(lapic, APIC_IRR);
+	unsigned long posted;
+
+	if (!lapic->apicv)
+		return vector;
+	posted = find_last_bit(lapic->posted, 256);
+	return posted < 256 ? max_t(int, posted, vector) : vector;
 }
 
 void vitrine_lapic_log_error(struct vitrine_lapic *lapic, u32 error)
@@ -77,6 +70,7 @@ void vitrine_lapic_log_error(struct vitrine_lapic *lapic, u32 error)
 int vitrine_lapic_accept(struct vitrine_lapic *lapic, u8 vector, bool level_triggered)
 {
 	unsigned int bit = vector & 31;
+	int ret;
 
 	if (!READ_ONCE(lapic->enabled))
 		return -1;
@@ -89,13 +83,19 @@ int vitrine_lapic_accept(struct vitrine_lapic *lapic, u8 vector, bool level_trig
 		return -1;
 	}
 
-	if (bank_test(lapic, APIC_TMR, vector) != level_triggered) {
+	if (vitrine_lapic_bank_test(lapic, APIC_TMR, vector) != level_triggered) {
 		if (level_triggered)
-			set_bit(bit, bank_word(lapic, APIC_TMR, vector));
+			set_bit(bit, vitrine_lapic_bank_word(lapic, APIC_TMR, vector));
 		else
-			clear_bit(bit, bank_word(lapic, APIC_TMR, vector));
+			clear_bit(bit, vitrine_lapic_bank_word(lapic, APIC_TMR, vector));
+		WRITE_ONCE(lapic->eoi_exits_stale, true);
 	}
-	if (test_and_set_bit(bit, bank_word(lapic, APIC_IRR, vector)))
+	if (lapic->apicv) {
+		ret = vitrine_lapic_post(lapic, vector);
+		vitrine_vcpu_request_and_kick(lapic->vcpu, VITRINE_REQ_EVENT);
+		return ret;
+	}
+	if (test_and_set_bit(bit, vitrine_lapic_bank_word(lapic, APIC_IRR, vector)))
 		return 0;
 	/* After the bit: begin_service() clears the flag first and looks at the bits then. */
 	WRITE_ONCE(lapic->irr_pending, true);
@@ -133,16 +133,17 @@ bool vitrine_lapic_takes_pic(const struct vitrine_lapic *lapic)
 
 int vitrine_lapic_requested_vector(const struct vitrine_lapic *lapic)
 {
-	if (!READ_ONCE(lapic->irr_pending) || READ_ONCE(lapic->mode) == VITRINE_LAPIC_DISABLED)
+	if ((!lapic->apicv && !READ_ONCE(lapic->irr_pending)) ||
+	    READ_ONCE(lapic->mode) == VITRINE_LAPIC_DISABLED)
 		return -1;
-	return bank_highest(lapic, APIC_IRR);
+	return highest_request(lapic);
 }
 
 int vitrine_lapic_pending_vector(const struct vitrine_lapic *lapic)
 {
 	int vector = vitrine_lapic_requested_vector(lapic);
 
-	if (vector < 0 || (vector & 0xf0) <= (vitrine_lapic_get(lapic, APIC_PROCPRI) & 0xf0))
+	if (vector < 0 || (vector & 0xf0) <= (vitrine_lapic_ppr(lapic) & 0xf0))
 		return -1;
 	return vector;
 }
@@ -150,29 +151,27 @@ int vitrine_lapic_pending_vector(const struct vitrine_lapic *lapic)
 void vitrine_lapic_begin_service(struct vitrine_lapic *lapic, u8 vector)
 {
 	WRITE_ONCE(lapic->irr_pending, false);
-	clear_bit(vector & 31, bank_word(lapic, APIC_IRR, vector));
+	clear_bit(vector & 31, vitrine_lapic_bank_word(lapic, APIC_IRR, vector));
 	/* Pairs with the order in vitrine_lapic_accept(): bit, then flag. */
 	smp_mb__after_atomic();
-	if (bank_highest(lapic, APIC_IRR) >= 0)
+	if (vitrine_lapic_bank_highest(lapic, APIC_IRR) >= 0)
 		WRITE_ONCE(lapic->irr_pending, true);
 
-	__set_bit(vector & 31, bank_word(lapic, APIC_ISR, vector));
+	__set_bit(vector & 31, vitrine_lapic_bank_word(lapic, APIC_ISR, vector));
 	/* It was above the processor priority, so above all in service. */
 	lapic->isr_top = vector;
-	vitrine_lapic_update_ppr(lapic);
 }
 
 void vitrine_lapic_end_service(struct vitrine_lapic *lapic)
 {
-	int vector = lapic->isr_top;
+	int vector = vitrine_lapic_serviced_vector(lapic);
 
 	if (vector < 0)
 		return;
-	__clear_bit(vector & 31, bank_word(lapic, APIC_ISR, vector));
-	lapic->isr_top = bank_highest(lapic, APIC_ISR);
-	vitrine_lapic_update_ppr(lapic);
-	vitrine_irq_eoi(lapic->vcpu, vector, bank_test(lapic, APIC_TMR, vector));
-	if (READ_ONCE(lapic->irr_pending))
+	__clear_bit(vector & 31, vitrine_lapic_bank_word(lapic, APIC_ISR, vector));
+	lapic->isr_top = vitrine_lapic_bank_highest(lapic, APIC_ISR);
+	vitrine_lapic_ended(lapic->vcpu, vector);
+	if (READ_ONCE(lapic->irr_pending) || lapic->apicv)
 		vitrine_vcpu_request(lapic->vcpu, VITRINE_REQ_EVENT);
 }
 
@@ -181,9 +180,9 @@ void vitrine_lapic_refresh(struct vitrine_lapic *lapic)
 	bool svr_enabled = vitrine_lapic_get(lapic, APIC_SPIV) & APIC_SPIV_APIC_ENABLED;
 
 	WRITE_ONCE(lapic->enabled, lapic->mode != VITRINE_LAPIC_DISABLED && svr_enabled);
-	lapic->isr_top = bank_highest(lapic, APIC_ISR);
-	vitrine_lapic_update_ppr(lapic);
+	lapic->isr_top = vitrine_lapic_bank_highest(lapic, APIC_ISR);
 	WRITE_ONCE(lapic->irr_pending, true);
+	WRITE_ONCE(lapic->eoi_exits_stale, true);
 	vitrine_vcpu_request(lapic->vcpu, VITRINE_REQ_EVENT);
 }
 
@@ -206,6 +205,8 @@ static void lapic_update_mode(struct vitrine_lapic *lapic)
 	} else {
 		vitrine_lapic_put(lapic, APIC_ID, vcpu->id << 24);
 	}
+	if (vcpu->vm->tpr_shadow)
+		vitrine_backend->update_apicv(vcpu);
 	vitrine_lapic_refresh(lapic);
 }
 
@@ -219,6 +220,8 @@ static void lapic_reset_regs(struct vitrine_lapic *lapic)
 	vitrine_lapic_timer_stop(lapic);
 	for (i = 0; i < 0x400; i += 16)
 		vitrine_lapic_put(lapic, i, 0);
+	for (i = 0; i < ARRAY_SIZE(lapic->posted); i++)
+		WRITE_ONCE(lapic->posted[i], 0);
 	atomic_set(&lapic->errors, 0);
 	lapic->extint = -1;
 	vcpu->vapic_addr = 0;
@@ -278,9 +281,9 @@ int vitrine_lapic_create(struct vitrine_vcpu *vcpu)
 		return -ENOMEM;
 	}
 	lapic->vcpu = vcpu;
+	lapic->apicv = vcpu->vm->apicv;
 	vitrine_lapic_timer_init(lapic);
 	vcpu->lapic = lapic;
-	vitrine_lapic_reset(vcpu, false);
 	return 0;
 }
 
@@ -308,7 +311,6 @@ void vitrine_lapic_set_cr8(struct vitrine_vcpu *vcpu, u64 cr8)
 	struct vitrine_lapic *lapic = vcpu->lapic;
 
 	vitrine_lapic_put(lapic, APIC_TASKPRI, (cr8 & 0xf) << 4);
-	vitrine_lapic_update_ppr(lapic);
 	if (READ_ONCE(lapic->irr_pending))
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
 }

@@ -3,6 +3,8 @@
 #ifndef VITRINE_IRQ_LAPIC_H
 #define VITRINE_IRQ_LAPIC_H
 
+#include <linux/bitmap.h>
+#include <linux/bitops.h>
 #include <linux/hrtimer.h>
 #include <linux/kvm.h>
 #include <linux/kvm_types.h>
@@ -35,6 +37,12 @@ struct vitrine_lapic_timer {
 	u64 length_ns;		/* and how long it lasts; 0 when stopped */
 };
 
+/*
+ * With apicv the processor moves vectors from IRR to ISR and out of it while the guest runs, in
+ * memory and without atomic operations: @regs belongs to the vCPU alone. Others leave requests in
+ * @posted, from where vitrine_lapic_prepare_entry() takes them; @irr_pending and @isr_top are not
+ * kept. This is also what a posted-interrupt descriptor would hold.
+ */
 struct vitrine_lapic {
 	struct vitrine_vcpu *vcpu;	/* [I] */
 	u8 *regs;			/* [v] a page in architectural layout; IRR and TMR: [a] */
@@ -43,6 +51,9 @@ struct vitrine_lapic {
 	bool enabled;			/* [a] by IA32_APIC_BASE and by SVR; written [v] */
 	bool irr_pending;		/* [a] false: IRR is empty */
 	int isr_top;			/* [v] highest vector in service, or -1 */
+	bool apicv;			/* [I] vm->apicv: see above */
+	bool eoi_exits_stale;		/* [a] apicv: which ends of interrupts must exit */
+	DECLARE_BITMAP(posted, 256);	/* [a] apicv: requested, and not yet in IRR */
 	int extint;			/* [v] split irqchip: the PIC's vector, or -1 */
 	bool reports_tpr;		/* [v] KVM_TPR_ACCESS_REPORTING: */
 	bool tpr_write;			/* [v] the last access to TPR was a write, */
@@ -81,6 +92,32 @@ static inline bool vitrine_lapic_has_cmci(const struct vitrine_lapic *lapic)
 	return lapic->vcpu->msrs.mcg_cap & MCG_CMCI_P;
 }
 
+/* A vector's word in the bank of registers that begins at @bank. */
+static inline unsigned long *vitrine_lapic_bank_word(const struct vitrine_lapic *lapic, u32 bank,
+						     u8 vector)
+{
+	return (unsigned long *)(lapic->regs + bank + (vector >> 5 << 4));
+}
+
+static inline bool vitrine_lapic_bank_test(const struct vitrine_lapic *lapic, u32 bank, u8 vector)
+{
+	return vitrine_lapic_get(lapic, bank + (vector >> 5 << 4)) & BIT(vector & 31);
+}
+
+/* Or -1. */
+static inline int vitrine_lapic_bank_highest(const struct vitrine_lapic *lapic, u32 bank)
+{
+	int i;
+
+	for (i = APIC_ISR_NR - 1; i >= 0; i--) {
+		u32 word = vitrine_lapic_get(lapic, bank + i * 16);
+
+		if (word)
+			return i * 32 + __fls(word);
+	}
+	return -1;
+}
+
 /* Does @gpa belong to this vCPU's own APIC page? */
 static inline bool vitrine_lapic_owns(struct vitrine_vcpu *vcpu, gpa_t gpa)
 {
@@ -103,9 +140,20 @@ void vitrine_lapic_log_error(struct vitrine_lapic *lapic, u32 error);
 /* Those of the vCPU: its mutex is held. */
 void vitrine_lapic_begin_service(struct vitrine_lapic *lapic, u8 vector);
 void vitrine_lapic_end_service(struct vitrine_lapic *lapic);
-void vitrine_lapic_update_ppr(struct vitrine_lapic *lapic);
+/* Highest vector in service, or -1. */
+int vitrine_lapic_serviced_vector(const struct vitrine_lapic *lapic);
+u32 vitrine_lapic_ppr(const struct vitrine_lapic *lapic);
 /* After SVR, ISR or IRR were written as a whole. */
 void vitrine_lapic_refresh(struct vitrine_lapic *lapic);
+
+/* lapic_apicv.c */
+/* For vitrine_lapic_accept(): was @vector neither posted nor in IRR? Any context. */
+bool vitrine_lapic_post(struct vitrine_lapic *lapic, u8 vector);
+/*
+ * Into IRR what others posted: who reads or writes the registers as a whole does it before. The
+ * vCPU's mutex is held.
+ */
+void vitrine_lapic_take_posted(struct vitrine_lapic *lapic);
 
 /* lapic_access.c: the vCPU's mutex is held. */
 int vitrine_lapic_mmio_read(struct vitrine_vcpu *vcpu, gpa_t gpa, void *data,
@@ -115,6 +163,9 @@ int vitrine_lapic_mmio_write(struct vitrine_vcpu *vcpu, gpa_t gpa, const void *d
 
 /* vapic.c: an access to TPR, where lapic->reports_tpr; the vCPU's mutex is held. */
 void vitrine_vapic_report_tpr(struct vitrine_lapic *lapic, bool write);
+
+/* The guest's write to the register at @offset is in the page already: what it means. */
+void vitrine_lapic_written(struct vitrine_lapic *lapic, u32 offset);
 
 /* lapic_timer.c: the vCPU's mutex is held. */
 void vitrine_lapic_timer_init(struct vitrine_lapic *lapic);

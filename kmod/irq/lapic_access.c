@@ -52,6 +52,8 @@ static u32 lapic_read(struct vitrine_lapic *lapic, u32 offset)
 {
 	if (offset == APIC_TMCCT)
 		return vitrine_lapic_timer_count(lapic);
+	if (offset == APIC_PROCPRI)
+		return vitrine_lapic_ppr(lapic);
 	if (unlikely(lapic->reports_tpr) && offset == APIC_TASKPRI)
 		vitrine_vapic_report_tpr(lapic, false);
 	return vitrine_lapic_get(lapic, offset);
@@ -95,7 +97,6 @@ static void lapic_write(struct vitrine_lapic *lapic, u32 offset, u32 value)
 		if (unlikely(lapic->reports_tpr))
 			vitrine_vapic_report_tpr(lapic, true);
 		vitrine_lapic_put(lapic, offset, value);
-		vitrine_lapic_update_ppr(lapic);
 		if (READ_ONCE(lapic->irr_pending))
 			vitrine_vcpu_request(lapic->vcpu, VITRINE_REQ_EVENT);
 		break;
@@ -106,8 +107,10 @@ static void lapic_write(struct vitrine_lapic *lapic, u32 offset, u32 value)
 		vitrine_lapic_send_ipi(lapic, APIC_DEST_SELF | value, 0);
 		break;
 	case APIC_TMICT:
-		if (lapic->timer.mode == APIC_LVT_TIMER_TSCDEADLINE)
+		if (lapic->timer.mode == APIC_LVT_TIMER_TSCDEADLINE) {
+			vitrine_lapic_put(lapic, offset, 0);
 			break;
+		}
 		vitrine_lapic_put(lapic, offset, value);
 		vitrine_lapic_timer_start(lapic, value);
 		break;
@@ -168,6 +171,30 @@ int vitrine_lapic_mmio_read(struct vitrine_vcpu *vcpu, gpa_t gpa, void *data,
 	return 0;
 }
 
+static void xapic_write(struct vitrine_lapic *lapic, u32 offset, u32 value)
+{
+	value &= writable_bits(lapic, offset);
+	/* Both mode bits together are reserved. */
+	if (offset == APIC_LVTT && value & APIC_LVT_TIMER_PERIODIC)
+		value &= ~APIC_LVT_TIMER_TSCDEADLINE;
+	lapic_write(lapic, offset, value);
+}
+
+/* "APIC-Write Emulation": of the registers that the processor lets through, one is no guest's. */
+void vitrine_lapic_written(struct vitrine_lapic *lapic, u32 offset)
+{
+	u32 value = vitrine_lapic_get(lapic, offset);
+
+	if (offset == APIC_ID) {
+		vitrine_lapic_put(lapic, APIC_ID, lapic->vcpu->id << 24);
+	} else if (offset == APIC_SELF_IPI) {
+		vitrine_lapic_put(lapic, offset, 0);
+		lapic_write(lapic, offset, value & APIC_VECTOR_MASK);
+	} else {
+		xapic_write(lapic, offset, value);
+	}
+}
+
 int vitrine_lapic_mmio_write(struct vitrine_vcpu *vcpu, gpa_t gpa, const void *data,
 			     unsigned int len_bytes)
 {
@@ -185,11 +212,7 @@ int vitrine_lapic_mmio_write(struct vitrine_vcpu *vcpu, gpa_t gpa, const void *d
 			vitrine_lapic_log_error(lapic, APIC_ESR_ILLREGA);
 		return 0;
 	}
-	value &= writable_bits(lapic, offset);
-	/* Both mode bits together are reserved. */
-	if (offset == APIC_LVTT && value & APIC_LVT_TIMER_PERIODIC)
-		value &= ~APIC_LVT_TIMER_TSCDEADLINE;
-	lapic_write(lapic, offset, value);
+	xapic_write(lapic, offset, value);
 	return 0;
 }
 

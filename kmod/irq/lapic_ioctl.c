@@ -40,7 +40,9 @@ static long lapic_ioctl_get(void *obj, struct vitrine_ioctl_arg *arg)
 
 	if (!lapic)
 		return -EINVAL;
+	vitrine_lapic_take_posted(lapic);
 	memcpy(state->regs, lapic->regs, sizeof(state->regs));
+	*state_reg(state, APIC_PROCPRI) = vitrine_lapic_ppr(lapic);
 	*state_reg(state, APIC_ID) = state_id(lapic);
 	*state_reg(state, APIC_TMCCT) = vitrine_lapic_timer_count(lapic);
 	return 0;
@@ -106,6 +108,7 @@ static long lapic_ioctl_set(void *obj, struct vitrine_ioctl_arg *arg)
 
 	tsc_deadline = vitrine_lapic_get_tsc_deadline(vcpu);
 	vitrine_lapic_timer_stop(lapic);
+	vitrine_lapic_take_posted(lapic);
 	for (offset = 0; offset < sizeof(state->regs); offset += 16)
 		vitrine_lapic_put(lapic, offset,
 				  restored_reg(lapic, offset, *state_reg(state, offset)));

@@ -110,8 +110,8 @@ static int deliver(struct vitrine_lapic *lapic, const struct vitrine_apic_msg *m
 }
 
 /*
- * The vCPUs that a message may mean: those of up to 16 ids, or all of them. In x2APIC mode a logical
- * destination names ids too, so that only xAPIC mode's logical ids and the broadcasts cost a walk.
+ * The vCPUs that a message may mean: those of up to 16 ids, or all of them. In x2APIC mode a
+ * logical destination names ids too, so that only xAPIC mode's and broadcasts cost a walk.
  */
 struct search {
 	struct vitrine_vm *vm;
@@ -129,7 +129,7 @@ static void search_begin(struct search *search, struct vitrine_vm *vm,
 	u32 dest = msg->dest;
 
 	*search = (struct search){ .vm = vm, .source = source, .msg = msg };
-	/* Eight bits mean something else to APICs in xAPIC mode, and to sources that have no more. */
+	/* Eight bits mean something else to APICs in xAPIC mode and to who has no more. */
 	if (msg->shorthand || dest == X2APIC_BROADCAST ||
 	    (dest == XAPIC_BROADCAST && !source) ||
 	    ((msg->logical || dest == XAPIC_BROADCAST) && dest <= 0xff &&

@@ -27,10 +27,8 @@ void vitrine_vapic_load(struct vitrine_vcpu *vcpu)
 	u32 word;
 
 	/* A slot may be gone by now: then the priority is what it was. */
-	if (!vitrine_guest_read(vcpu->vm, vcpu->vapic_addr, &word, sizeof(word))) {
+	if (!vitrine_guest_read(vcpu->vm, vcpu->vapic_addr, &word, sizeof(word)))
 		vitrine_lapic_put(lapic, APIC_TASKPRI, (u8)word);
-		vitrine_lapic_update_ppr(lapic);
-	}
 	srcu_read_unlock(&vcpu->vm->srcu, srcu);
 }
 
@@ -38,7 +36,7 @@ void vitrine_vapic_store(struct vitrine_vcpu *vcpu)
 {
 	struct vitrine_lapic *lapic = vcpu->lapic;
 	int requested = vitrine_lapic_requested_vector(lapic);
-	int in_service = lapic->isr_top;
+	int in_service = vitrine_lapic_serviced_vector(lapic);
 	int srcu = srcu_read_lock(&vcpu->vm->srcu);
 	u32 word = (u8)vitrine_lapic_get(lapic, APIC_TASKPRI);
 

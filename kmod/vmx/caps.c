@@ -20,6 +20,10 @@
 
 struct vmx_caps vmx_caps __ro_after_init;
 
+#define APICV_CTLS	(SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES | \
+			 SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE | \
+			 SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY)
+
 /* Which control word a row of the table belongs to. */
 enum control_word { PIN, CPU, CPU2, EXIT, ENTRY, NR_WORDS };
 
@@ -59,6 +63,11 @@ static const struct control controls[] = {
 	{ CPU2, SECONDARY_EXEC_ENABLE_VPID, false, "Enable VPID" },
 	{ CPU2, SECONDARY_EXEC_ENABLE_RDTSCP, false, "Enable RDTSCP" },
 	{ CPU2, SECONDARY_EXEC_ENABLE_INVPCID, false, "Enable INVPCID" },
+	{ CPU, CPU_BASED_TPR_SHADOW, false, "Use TPR shadow" },
+	{ CPU2, SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES, false, "Virtualize APIC accesses" },
+	{ CPU2, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE, false, "Virtualize x2APIC mode" },
+	{ CPU2, SECONDARY_EXEC_APIC_REGISTER_VIRT, false, "APIC-register virtualization" },
+	{ CPU2, SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY, false, "Virtual-interrupt delivery" },
 	{ CPU2, SECONDARY_EXEC_TSC_SCALING, false, "Use TSC scaling" },
 	{ EXIT, VM_EXIT_SAVE_DEBUG_CONTROLS, true, "Save debug controls" },
 	{ EXIT, VM_EXIT_HOST_ADDR_SPACE_SIZE, true, "Host address-space size" },
@@ -231,6 +240,10 @@ int vmx_caps_read(struct vmx_caps *caps, bool log_missing)
 	if (!caps->preemption_timer)
 		caps->pin &= ~PIN_BASED_VMX_PREEMPTION_TIMER;
 	caps->preemption_timer_shift = vmx_misc_preemption_timer_rate(caps->misc);
+	caps->tpr_shadow = caps->cpu & CPU_BASED_TPR_SHADOW;
+	caps->apicv = caps->tpr_shadow && (caps->cpu2 & APICV_CTLS) == APICV_CTLS;
+	caps->cpu &= ~CPU_BASED_TPR_SHADOW;
+	caps->cpu2 &= ~APICV_CTLS;
 	caps->tsc_scaling = caps->cpu2 & SECONDARY_EXEC_TSC_SCALING;
 	caps->invpcid = caps->cpu2 & SECONDARY_EXEC_ENABLE_INVPCID;
 	caps->rdtscp = caps->cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP;

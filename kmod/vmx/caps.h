@@ -25,6 +25,7 @@ struct vitrine_caps;
  * @preemption_timer: can be armed; @preemption_timer_shift: TSC bits dropped by its counter
  * @tsc_scaling: guest TSC may run at another rate
  * @invpcid: @rdtscp: @wbinvd: @umwait: instruction controls present
+ * @tpr_shadow: @apicv: what apicv.c turns on for a VM is there; it is not in the words above
  * @pml: page-modification log
  */
 struct vmx_caps {
@@ -51,6 +52,8 @@ struct vmx_caps {
 	bool invpcid;
 	bool rdtscp;
 	bool umwait;
+	bool tpr_shadow;
+	bool apicv;
 	bool pml;
 };
 

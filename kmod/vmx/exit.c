@@ -330,6 +330,8 @@ static int handle_ept_violation(struct vitrine_vcpu *vcpu)
 		restore_nmi_blocking(vcpu);
 	idx = srcu_read_lock(&vcpu->vm->srcu);
 	ret = vitrine_mmu_fault(vcpu, &fault);
+	if (ret == VITRINE_FAULT_MMIO)
+		ret = vmx_apicv_fault(vcpu, &fault);
 	if (ret == VITRINE_FAULT_MMIO) {
 		fault.gva_valid = qualification & EPT_VIOLATION_GVA_IS_VALID &&
 				  qualification & EPT_VIOLATION_GVA_TRANSLATED;
@@ -403,6 +405,9 @@ static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_INVALID_STATE] = handle_invalid_state,
 	[EXIT_REASON_MWAIT_INSTRUCTION] = handle_monitor_mwait,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = handle_monitor_mwait,
+	[EXIT_REASON_TPR_BELOW_THRESHOLD] = vmx_exit_tpr_below_threshold,
+	[EXIT_REASON_APIC_ACCESS] = vmx_exit_apic_access,
+	[EXIT_REASON_EOI_INDUCED] = vmx_exit_eoi,
 	[EXIT_REASON_EPT_VIOLATION] = handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG] = handle_ept_misconfig,
 	[EXIT_REASON_INVEPT] = handle_undefined,
@@ -410,6 +415,7 @@ static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_INVVPID] = handle_undefined,
 	[EXIT_REASON_WBINVD] = handle_invd_wbinvd,
 	[EXIT_REASON_XSETBV] = handle_xsetbv,
+	[EXIT_REASON_APIC_WRITE] = vmx_exit_apic_write,
 	[EXIT_REASON_INVPCID] = handle_undefined,
 };
 

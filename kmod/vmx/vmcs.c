@@ -53,6 +53,7 @@ static void write_controls(struct vmx_vcpu *vmx)
 	if (vmx_caps.tsc_scaling)
 		vmcs_write(TSC_MULTIPLIER, vmx->vcpu.tsc_multiplier);
 
+	vmx_apicv_setup(vmx);
 	vmcs_write(MSR_BITMAP, virt_to_phys(vmx->msr_bitmap));
 	vmcs_write(VM_ENTRY_MSR_LOAD_ADDR, virt_to_phys(vmx->autoload.guest));
 	vmcs_write(VM_EXIT_MSR_LOAD_ADDR, virt_to_phys(vmx->autoload.host));

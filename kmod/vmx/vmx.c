@@ -38,9 +38,12 @@ static int hardware_setup(void)
 	ret = vmx_cpu_init();
 	if (ret)
 		return ret;
-	ret = vmx_vmcs_init();
+	ret = vmx_apicv_init();
 	if (ret)
 		goto err_cpu;
+	ret = vmx_vmcs_init();
+	if (ret)
+		goto err_apicv;
 	ret = vmx_owner_init();
 	if (ret)
 		goto err_vmcs;
@@ -48,6 +51,8 @@ static int hardware_setup(void)
 
 err_vmcs:
 	vmx_vmcs_exit();
+err_apicv:
+	vmx_apicv_exit();
 err_cpu:
 	vmx_cpu_exit();
 	return ret;
@@ -57,6 +62,7 @@ static void hardware_unsetup(void)
 {
 	vmx_owner_exit();
 	vmx_vmcs_exit();
+	vmx_apicv_exit();
 	vmx_cpu_exit();
 }
 
@@ -75,6 +81,8 @@ static void going_down(void)
 static void report_caps(struct vitrine_caps *caps)
 {
 	vmx_caps_report(caps);
+	caps->tpr_shadow_in_use = vmx_apicv_tpr_shadow_wanted();
+	caps->apicv_in_use = vmx_apicv_wanted();
 	caps->owner = vmx_owner_report();
 }
 
@@ -93,6 +101,7 @@ const struct vitrine_backend vmx_backend = {
 	.cpu_leaving = vmx_cpu_set_leaving,
 	.going_down = going_down,
 
+	.vm_init = vmx_vm_init,
 	.vcpu_create = vmx_vcpu_create,
 	.vcpu_free = vmx_vcpu_free,
 	.vcpu_load = vmx_vcpu_load,
@@ -134,6 +143,10 @@ const struct vitrine_backend vmx_backend = {
 
 	.update_exceptions = vmx_update_exceptions,
 	.update_msr_intercept = vmx_update_msr_intercept,
+	.update_apicv = vmx_update_apicv,
+	.set_tpr_threshold = vmx_set_tpr_threshold,
+	.set_virtual_interrupts = vmx_set_virtual_interrupts,
+	.set_eoi_exits = vmx_set_eoi_exits,
 	.tlb_flush = vmx_tlb_flush,
 	.tlb_flush_guest = vmx_tlb_flush_guest,
 	.set_tsc = vmx_set_tsc,

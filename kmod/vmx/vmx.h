@@ -64,6 +64,7 @@ struct vmx_vcpu {
 	struct vmx_host_state host;	/* [c] */
 	bool guest_tf;			/* [v] in a step of the VMM's: the guest has TF itself */
 	bool shared_stale;		/* [c] a SYSCALL MSR changed since the guest was loaded */
+	u8 tpr_threshold;		/* [v] in the VMCS */
 	bool timer_on;			/* [v] the preemption timer, in the VMCS */
 	u32 timer_value;		/* [v] likewise */
 	u32 timer_bound;		/* [I] for a stay without a deadline */
@@ -118,6 +119,23 @@ static inline u64 vmx_rflags_read(struct vitrine_vcpu *vcpu)
 /* vmx.c: per-CPU root operation */
 extern bool vmx_rebooting;
 void vmx_vmcs_clear(struct vmx_vcpu *vmx);
+
+/* apicv.c */
+int vmx_apicv_init(void);
+void vmx_apicv_exit(void);
+bool vmx_apicv_tpr_shadow_wanted(void);
+bool vmx_apicv_wanted(void);
+void vmx_vm_init(struct vitrine_vm *vm);
+void vmx_apicv_setup(struct vmx_vcpu *vmx);
+void vmx_update_apicv(struct vitrine_vcpu *vcpu);
+void vmx_set_tpr_threshold(struct vitrine_vcpu *vcpu, u8 threshold);
+void vmx_set_virtual_interrupts(struct vitrine_vcpu *vcpu, u8 requested, u8 in_service);
+void vmx_set_eoi_exits(struct vitrine_vcpu *vcpu, const unsigned long *vectors);
+int vmx_apicv_fault(struct vitrine_vcpu *vcpu, const struct mem_fault *fault);
+int vmx_exit_tpr_below_threshold(struct vitrine_vcpu *vcpu);
+int vmx_exit_apic_access(struct vitrine_vcpu *vcpu);
+int vmx_exit_apic_write(struct vitrine_vcpu *vcpu);
+int vmx_exit_eoi(struct vitrine_vcpu *vcpu);
 
 /* timer.c */
 void vmx_timer_setup(struct vmx_vcpu *vmx);
