@@ -163,6 +163,8 @@ static int serve_requests(struct vitrine_vcpu *vcpu)
 	if (take_request(vcpu, VITRINE_REQ_NMI)) {
 		int queued = atomic_xchg(&vcpu->nmi_queued, 0);
 
+		/* How many are kept depends on it. */
+		vcpu->events.nmi.masked = vitrine_backend->nmi_masked(vcpu);
 		while (queued-- > 0)
 			vitrine_events_queue_nmi(&vcpu->events);
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);

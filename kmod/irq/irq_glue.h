@@ -31,8 +31,8 @@ void vitrine_irq_raise_nmi(struct vitrine_vcpu *vcpu);
 /* A local APIC ended @vector. Its vCPU's mutex is held. */
 void vitrine_irq_eoi(struct vitrine_vcpu *vcpu, u8 vector, bool level_triggered);
 /*
- * Adds the vectors of edges whose end somebody waits for; a vCPU's mutex is held. The second function
- * is for who changes that, or what a pin's vector is, before the next interrupt. Any context.
+ * Adds the vectors of edges whose end somebody waits for; a vCPU's mutex is held. The second
+ * function is for who changes that, or a pin's vector, before the next interrupt. Any context.
  */
 void vitrine_irq_ends_awaited(struct vitrine_vm *vm, unsigned long *vectors);
 void vitrine_lapic_eoi_exits_changed(struct vitrine_vm *vm);

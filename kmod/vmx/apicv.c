@@ -32,8 +32,8 @@ MODULE_PARM_DESC(tpr_shadow, "guests read and write CR8 without exits (for new V
 
 /*
  * Off by default: right by the SDM, but run on nothing but an emulator, and Bochs 2.7 has two
- * faults there. A host's interrupt makes it deliver a virtual one that waits for RFLAGS.IF, and an
- * exit during such a delivery tells of the event before (it writes no IDT-vectoring information).
+ * faults there. A host's interrupt makes it deliver a virtual one that waits for RFLAGS.IF, and an exit
+ * during such a delivery tells of the event before ("IDT-vectoring information" is not written).
  */
 static bool apicv;
 module_param(apicv, bool, 0644);
