@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# The Debian kernel as a guest, to its userspace and back: its own programs
-# check the CPU and the memory (tests/guest/init.sh), "vitrine run" must end
+# The Debian kernel as a guest of two CPUs, to its userspace and back: its own programs
+# check the CPUs and the memory (tests/guest/init.sh), "vitrine run" must end
 # as the guest did, and refuse what is no kernel in words.
 
 guest=/root/guest
@@ -29,14 +29,15 @@ said()
 	result $? "$2"
 }
 
-echo "1..10"
+echo "1..11"
 
-vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256M --stats \
+vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256M --cpus 2 --stats \
 	--append "$append" >$out 2>&1 </dev/null
 result $? "a power-off ends vitrine run with 0"
 said '^guest: userspace' "reaches userspace"
 said '^guest: CPU: 303 primes' "computes in floating point"
 said '^guest: memory: 4 MiB' "writes and reads back its memory"
+said '^guest: SMP: 2 CPUs, 300 remappings, 0 not seen' "runs on both CPUs, and they drop translations"
 said "^Linux .*$(uname -r)" "is the kernel it was given"
 
 # What comes out of a guest that fails must not look like success.

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Local APICs that talk to each other: INIT and SIPI, interrupts between vCPUs, and their end.
+ * Local APICs that talk to each other: INIT and SIPI, interrupts between vCPUs, and their end. More
+ * vCPUs than CPUs, on CPUs that come and go.
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
-#include "lib/irq.h"
 #include "lib/apic.h"
+#include "lib/host.h"
+#include "lib/irq.h"
 
 /* KVM comes back once with EAGAIN when it has started the vCPU. */
 static void *run_thread(void *arg)
@@ -126,6 +130,165 @@ TEST_F(smp, ipi_destinations)
 	test_irq_window(self->vcpu[0]);
 	test_irq_window(self->vcpu[1]);
 	EXPECT_EQ(test_irq_count(self->vcpu[0]) + test_irq_count(self->vcpu[1]), 0);
+}
+
+/* In whatever order they were made and whatever their ids: physical, by cluster, broadcast. */
+TEST(ids_in_any_order)
+{
+	static const unsigned int ids[] = { 5, 1000, 0, 33, 32 };
+	const unsigned int nr = ARRAY_SIZE(ids), sender = 2;
+	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct test_vcpu *vcpu[ARRAY_SIZE(ids)];
+	struct test_vm *vm = test_vm_create_irqchip();
+
+	if (test_check_extension(vm->fd, KVM_CAP_MAX_VCPU_ID) <= 1000) {
+		test_vm_free(vm);
+		SKIP(return, "ids are smaller");
+	}
+	for (unsigned int i = 0; i < nr; i++) {
+		vcpu[i] = test_vcpu_create(vm, ids[i]);
+		test_vcpu_set_supported_cpuid(vcpu[i]);
+		ASSERT_EQ(ioctl(vcpu[i]->fd, KVM_SET_MP_STATE, &runnable), 0);
+		test_irq_start(vcpu[i], i, TEST_EOI_X2APIC);
+		apic_enable_x2(vcpu[i]);
+		EXPECT_EQ(apic_x2(vcpu[i], APIC_ID), ids[i]);
+	}
+	EXPECT_EQ(ioctl(vm->fd, KVM_CREATE_VCPU, 1000L), -1);
+	EXPECT_EQ(errno, EEXIST);
+
+	for (unsigned int to = 0; to < nr; to++) {
+		uint64_t logical = (uint64_t)(ids[to] >> 4 << 16 | 1 << (ids[to] & 15)) << 32;
+
+		apic_set_x2(vcpu[sender], APIC_ICR, (uint64_t)ids[to] << 32 | ICR_ASSERT | 0x50);
+		apic_set_x2(vcpu[sender], APIC_ICR, logical | ICR_LOGICAL | ICR_ASSERT | 0x61);
+		for (unsigned int i = 0; i < nr; i++) {
+			test_irq_window(vcpu[i]);
+			test_irq_window(vcpu[i]);
+			EXPECT_EQ(test_irq_count(vcpu[i]), i == to ? 2 : 0)
+				TH_LOG("id %u, sent to %u", ids[i], ids[to]);
+			test_irq_clear(vcpu[i]);
+		}
+	}
+	/* Both of cluster 2, one that is not there, and lowest priority picks one of the two. */
+	apic_set_x2(vcpu[sender], APIC_ICR,
+		    (uint64_t)(2 << 16 | 7) << 32 | ICR_LOGICAL | ICR_ASSERT | 0x50);
+	apic_set_x2(vcpu[sender], APIC_ICR,
+		    (uint64_t)(2 << 16 | 3) << 32 | ICR_LOGICAL | ICR_ASSERT | 0x160);
+	for (unsigned int i = 0; i < nr; i++) {
+		test_irq_window(vcpu[i]);
+		test_irq_window(vcpu[i]);
+	}
+	EXPECT_EQ(test_irq_count(vcpu[3]) + test_irq_count(vcpu[4]), 3);
+	EXPECT_EQ(test_irq_count(vcpu[0]) + test_irq_count(vcpu[1]) + test_irq_count(vcpu[2]), 0);
+	for (unsigned int i = 0; i < nr; i++)
+		test_vcpu_free(vcpu[i]);
+	test_vm_free(vm);
+}
+
+/* NMI and INIT to others, by shorthand and by id. */
+TEST_F(smp, nmi_and_init)
+{
+	struct kvm_mp_state mp_state = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct test_exception exception;
+	struct kvm_regs regs;
+
+	ASSERT_EQ(ioctl(self->vcpu[1]->fd, KVM_SET_MP_STATE, &mp_state), 0);
+	test_irq_start(self->vcpu[1], 1, TEST_EOI_X2APIC);
+	apic_enable_x2(self->vcpu[1]);
+	apic_set_x2(self->vcpu[0], APIC_ICR, ICR_ALL_BUT | ICR_NMI | ICR_ASSERT);
+	test_irq_begin_halt(self->vcpu[1]);
+	test_vcpu_run_to_exception(self->vcpu[1], &exception);
+	EXPECT_EQ(exception.vector, 2);
+	/* Blocked until IRET: of two that come now one is kept. */
+	apic_set_x2(self->vcpu[0], APIC_ICR, 1ull << 32 | ICR_NMI | ICR_ASSERT);
+	apic_set_x2(self->vcpu[0], APIC_ICR, 1ull << 32 | ICR_NMI | ICR_ASSERT);
+	test_vcpu_run_to_exception(self->vcpu[1], &exception);
+	EXPECT_EQ(exception.vector, 2);
+	apic_set_x2(self->vcpu[0], APIC_ICR, 1ull << 32 | ICR_ASSERT | 0x50);
+	test_vcpu_run_to_sync(self->vcpu[1]);
+
+	apic_set_x2(self->vcpu[1], APIC_TPR, 0x20);
+	apic_set_x2(self->vcpu[0], APIC_ICR, 1ull << 32 | ICR_INIT | ICR_ASSERT);
+	ASSERT_EQ(ioctl(self->vcpu[1]->fd, KVM_GET_MP_STATE, &mp_state), 0);
+	EXPECT_EQ(mp_state.mp_state, KVM_MP_STATE_INIT_RECEIVED);
+	test_vcpu_regs(self->vcpu[1], &regs);
+	EXPECT_EQ(regs.rip, 0xfff0);
+}
+
+/*
+ * More vCPUs than CPUs hand a token round, each by an interrupt to the next that sleeps in HLT,
+ * while their threads are moved about and a CPU goes and comes.
+ */
+#define RING_VCPUS	6
+#define RING_TURNS	40
+#define RING_GPA	(TEST_FREE_GPA + 0x40000u)
+
+/* EBX: the next one's id. The interrupt's handler counts. */
+GUEST_CODE(ring_code,
+	   "1: cli\n"
+	   "2: mov %gs:0, %eax\n cmp %eax, %ebp\n jb 3f\n"
+	   "sti\n hlt\n jmp 1b\n"
+	   "3: inc %ebp\n"
+	   "mov $0x830, %ecx\n mov %ebx, %edx\n mov $0x4050, %eax\n wrmsr\n"
+	   "cmp %esi, %ebp\n jb 1b\n"
+	   "outb %al, $0xe1\n");
+
+static void *ring_thread(void *arg)
+{
+	test_vcpu_run_to_done(arg);
+	return NULL;
+}
+
+TEST(ring_of_more_vcpus_than_cpus)
+{
+	struct kvm_mp_state runnable = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct kvm_msi token = { .address_lo = TEST_APIC_GPA, .data = 0x50 };
+	struct test_vm *vm = test_vm_create_irqchip();
+	struct test_vcpu *vcpu[RING_VCPUS];
+	pthread_t thread[RING_VCPUS];
+	uint64_t seed = host_seed();
+	struct kvm_regs regs;
+	bool hotplug = sysconf(_SC_NPROCESSORS_ONLN) > 1;
+
+	if (test_irq_on_kvm())
+		SKIP(return, "the emulated machine stands still on KVM when a CPU goes");
+	memcpy(test_vm_hva(vm, RING_GPA), ring_code, ring_code_end - ring_code);
+	for (unsigned int i = 0; i < RING_VCPUS; i++) {
+		vcpu[i] = test_vcpu_create(vm, i);
+		test_vcpu_set_supported_cpuid(vcpu[i]);
+		ASSERT_EQ(ioctl(vcpu[i]->fd, KVM_SET_MP_STATE, &runnable), 0);
+		test_irq_start(vcpu[i], i, TEST_EOI_X2APIC);
+		apic_enable_x2(vcpu[i]);
+		test_vcpu_regs(vcpu[i], &regs);
+		regs.rip = RING_GPA;
+		regs.rbx = (i + 1) % RING_VCPUS;
+		regs.rbp = 0;
+		regs.rsi = RING_TURNS;
+		test_vcpu_set_regs(vcpu[i], &regs);
+	}
+	for (unsigned int i = 0; i < RING_VCPUS; i++)
+		ASSERT_EQ(pthread_create(&thread[i], NULL, ring_thread, vcpu[i]), 0);
+	ASSERT_EQ(ioctl(vm->fd, KVM_SIGNAL_MSI, &token), 1);
+	for (unsigned int i = 0; i < 30; i++) {
+		cpu_set_t cpus;
+
+		CPU_ZERO(&cpus);
+		CPU_SET(host_random(&seed) % 2, &cpus);
+		/* Without effect where that CPU is off. */
+		pthread_setaffinity_np(thread[host_random(&seed) % RING_VCPUS], sizeof(cpus),
+				       &cpus);
+		if (hotplug && i % 10 == 5) {
+			EXPECT_EQ(host_cpu_set_online(1, 0), 0);
+			EXPECT_EQ(host_cpu_set_online(1, 1), 0);
+		}
+		usleep(500);
+	}
+	for (unsigned int i = 0; i < RING_VCPUS; i++) {
+		pthread_join(thread[i], NULL);
+		EXPECT_GE(test_irq_count(vcpu[i]), RING_TURNS);
+		test_vcpu_free(vcpu[i]);
+	}
+	test_vm_free(vm);
 }
 
 /* A timer that fires while its vCPU goes away. */

@@ -61,6 +61,8 @@ sum=$(md5sum </tmp/b)
 echo "guest: memory: 4 MiB written, copied and read back"
 free
 
+smp || failed "a CPU that reads through an old translation"
+
 echo "guest: powering off"
 poweroff -f
 failed "no power-off"
