@@ -32,8 +32,9 @@ MODULE_PARM_DESC(tpr_shadow, "guests read and write CR8 without exits (for new V
 
 /*
  * Off by default: right by the SDM, but run on nothing but an emulator, and Bochs 2.7 has two
- * faults there. A host's interrupt makes it deliver a virtual one that waits for RFLAGS.IF, and an exit
- * during such a delivery tells of the event before ("IDT-vectoring information" is not written).
+ * faults there. A host's interrupt makes it deliver a virtual one that waits for RFLAGS.IF, and an
+ * exit during such a delivery tells of the event before (it writes no IDT-vectoring information).
+ * TPR in a word of the guest's (KVM_SET_VAPIC_ADDR) needs exits that are not there then.
  */
 static bool apicv;
 module_param(apicv, bool, 0644);
@@ -93,14 +94,18 @@ void vmx_apicv_setup(struct vmx_vcpu *vmx)
 	vmx_set_eoi_exits(vcpu, none);
 }
 
-/* Which x2APIC MSRs do without an exit: a count that runs and a register of 64 bits do not. */
+/*
+ * Which x2APIC MSRs do without an exit: a count that runs, a register of 64 bits and one that not
+ * every vCPU has do not.
+ */
 static void update_msrs(struct vitrine_vcpu *vcpu, bool direct)
 {
 	u32 offset;
 
 	for (offset = 0; offset < 0x400; offset += 16) {
 		bool readable = vitrine_lapic_reg_find(offset).access & VITRINE_LAPIC_READ_X2 &&
-				offset != APIC_TMCCT && offset != APIC_ICR;
+				offset != APIC_TMCCT && offset != APIC_ICR &&
+				offset != APIC_LVTCMCI;
 		bool written = offset == APIC_TASKPRI || offset == APIC_EOI ||
 			       offset == APIC_SELF_IPI;
 
