@@ -33,6 +33,7 @@
 static const int extensions[NR_CAPS] = {
 	[KVM_CAP_IRQCHIP] = 1,
 	[KVM_CAP_HLT] = 1,
+	[KVM_CAP_MMU_SHADOW_CACHE_CONTROL] = 1,
 	[KVM_CAP_USER_MEMORY] = 1,
 	[KVM_CAP_SET_TSS_ADDR] = 1,
 	[KVM_CAP_EXT_CPUID] = 1,
@@ -53,6 +54,7 @@ static const int extensions[NR_CAPS] = {
 	[KVM_CAP_JOIN_MEMORY_REGIONS_WORKS] = 1,
 	[KVM_CAP_IRQFD] = 1,
 	[KVM_CAP_PIT2] = 1,
+	[KVM_CAP_SET_BOOT_CPU_ID] = 1,
 	[KVM_CAP_PIT_STATE2] = 1,
 	[KVM_CAP_IOEVENTFD] = 1,
 	[KVM_CAP_SET_IDENTITY_MAP_ADDR] = 1,

@@ -50,6 +50,7 @@ int vitrine_mmu_init(struct vitrine_vm *vm)
 	mmu->root_hpa = __pa(mmu->root);
 	rwlock_init(&mmu->lock);
 	atomic_long_set(&mmu->nr_tables, 0);
+	mmu->max_tables = ULONG_MAX;
 	vitrine_mmu_shrink_add(mmu);
 	return 0;
 }

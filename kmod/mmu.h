@@ -23,6 +23,8 @@
 #include <linux/types.h>
 #include <asm/apicdef.h>
 
+#include "ioctl.h"
+
 struct vitrine_vm;
 struct vitrine_vcpu;
 struct vitrine_memslot;
@@ -44,6 +46,7 @@ struct page;
  * @nr_tables: pages of tables below the root, for statistics and the shrinker
  * @node: in the shrinker's list, under its mutex
  * @shrink_gfn: where the shrinker goes on
+ * @max_tables: a fault that finds that many gives some back first; set by the VMM, [m]
  */
 struct vitrine_mmu {
 	rwlock_t lock;
@@ -59,6 +62,7 @@ struct vitrine_mmu {
 	atomic_long_t nr_tables;
 	struct list_head node;
 	gfn_t shrink_gfn;
+	unsigned long max_tables;
 };
 
 /*
@@ -114,6 +118,8 @@ int vitrine_mmu_map_catch_page(struct vitrine_vcpu *vcpu, struct page *page);
 void vitrine_mmu_remove_catch_page(struct vitrine_vm *vm);
 /* Guest-physical addresses need this many bits or fewer: the host's width and the tables' reach. */
 unsigned int vitrine_mmu_gpa_bits(void);
+
+extern const struct vitrine_ioctl vitrine_mmu_ioctls[];	/* SET_NR_MMU_PAGES, GET_NR_MMU_PAGES */
 
 /* For memslot.c, under vm->slots_lock. */
 void vitrine_mmu_publish_slots(struct vitrine_vm *vm, struct vitrine_memslots *slots);
@@ -177,6 +183,8 @@ int vitrine_mmu_shrink_init(void);
 void vitrine_mmu_shrink_exit(void);
 void vitrine_mmu_shrink_add(struct vitrine_mmu *mmu);
 void vitrine_mmu_shrink_remove(struct vitrine_mmu *mmu);
+/* Room for one fault's tables below the VMM's bound. */
+void vitrine_mmu_make_room(struct vitrine_vm *vm);
 /* Tables of all VMs together. */
 extern atomic_long_t vitrine_mmu_total_tables;
 

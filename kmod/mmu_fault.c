@@ -399,6 +399,8 @@ int vitrine_mmu_fault(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 	ret = cache_fill(&vcpu->mmu_cache);
 	if (ret)
 		return ret;
+	if (unlikely(atomic_long_read(&vm->mmu.nr_tables) >= READ_ONCE(vm->mmu.max_tables)))
+		vitrine_mmu_make_room(vm);
 	hva = vitrine_memslot_hva(slot, gfn);
 	ret = frame_get(hva, fault->write, may_write, &frame);
 	if (ret)

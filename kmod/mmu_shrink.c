@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Giving table pages back when the host is short of memory: what was mapped comes back by faults.
+ * Giving table pages back when the host is short of memory, or when the VMM allows no more: what
+ * was mapped comes back by faults.
  *
  * Owns the list of all tables' owners. Runs inside reclaim: must not allocate, and must not wait
  * for a lock that is held across an allocation.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/kernel.h>
+#include <linux/kvm.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/shrinker.h>
 
 #include "compat.h"
+#include "ioctl.h"
 #include "memslot.h"
 #include "mmu.h"
 #include "pte.h"
@@ -17,6 +23,8 @@
 
 /* One stride of a scan: everything below one table of the third level. */
 #define STRIDE_LEVEL	3
+/* What KVM asks for: room for the faults that one instruction can meet. */
+#define MIN_MAX_TABLES	64
 
 static DEFINE_MUTEX(shrink_lock);
 static LIST_HEAD(shrink_list);
@@ -56,6 +64,44 @@ static unsigned long shrink_vm(struct vitrine_vm *vm, unsigned long nr_wanted)
 	write_unlock(&mmu->lock);
 	return nr_freed;
 }
+
+void vitrine_mmu_make_room(struct vitrine_vm *vm)
+{
+	unsigned long max_tables = READ_ONCE(vm->mmu.max_tables);
+	long excess = atomic_long_read(&vm->mmu.nr_tables) - max_tables;
+
+	/* A quarter more, so that the next fault does not come here again. */
+	if (excess >= 0)
+		shrink_vm(vm, excess + max_tables / 4);
+}
+
+static long mmu_ioctl_set_nr_pages(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_vm *vm = obj;
+
+	if (arg->value < MIN_MAX_TABLES || arg->value > INT_MAX) {
+		pr_debug_ratelimited("KVM_SET_NR_MMU_PAGES: %lu pages, must be %u to %u\n",
+				     arg->value, MIN_MAX_TABLES, INT_MAX);
+		return -EINVAL;
+	}
+	WRITE_ONCE(vm->mmu.max_tables, arg->value);
+	vitrine_mmu_make_room(vm);
+	return 0;
+}
+
+/* What was set, or 0: no bound but the host's memory. */
+static long mmu_ioctl_get_nr_pages(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_vm *vm = obj;
+
+	return vm->mmu.max_tables == ULONG_MAX ? 0 : vm->mmu.max_tables;
+}
+
+const struct vitrine_ioctl vitrine_mmu_ioctls[] = {
+	{ KVM_SET_NR_MMU_PAGES, VITRINE_IOCTL_LOCK, mmu_ioctl_set_nr_pages },
+	{ KVM_GET_NR_MMU_PAGES, VITRINE_IOCTL_LOCK, mmu_ioctl_get_nr_pages },
+	{}
+};
 
 static unsigned long shrink_count(struct shrinker *shrinker, struct shrink_control *control)
 {

@@ -378,6 +378,7 @@ static const struct vitrine_ioctl vm_ioctls[] = {
 static const struct vitrine_ioctl *const vm_tables[] = {
 	vm_ioctls,
 	vitrine_memslot_ioctls,
+	vitrine_mmu_ioctls,
 	vitrine_dirty_ioctls,
 	vitrine_irq_vm_ioctls,
 	vitrine_ioeventfd_ioctls,

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vitrine.h>
 
 #include "kselftest_harness.h"
 #include "lib/access.h"
@@ -29,6 +30,7 @@
 #define PAGE		4096ul
 #define LARGE		(2ul << 20)
 #define SLOT_GPA	0x40000000ul
+#define EXIT_EPT_VIOLATION	48
 #define NR_PAGES	1024ul		/* of the slot: two large pages */
 
 FIXTURE(mmu) {
@@ -519,6 +521,48 @@ TEST_F(mmu, translate_follows_the_guests_tables)
 	EXPECT_EQ(0, look.valid);
 	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_TRANSLATE, NULL));
 	EXPECT_EQ(EFAULT, errno);
+}
+
+static uint64_t mem_faults(struct test_vcpu *vcpu)
+{
+	struct vitrine_vcpu_stats stats;
+
+	if (test_on_kvm())
+		return 0;
+	if (ioctl(vcpu->fd, VITRINE_GET_STATS, &stats))
+		test_die("VITRINE_GET_STATS");
+	return stats.exit_count[EXIT_EPT_VIOLATION];
+}
+
+/* A bound on table pages costs faults and nothing else. */
+TEST_F(mmu, as_many_tables_as_the_vmm_allows)
+{
+	const unsigned long spots = 100, bytes = spots * LARGE;
+	uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint64_t before;
+
+	ASSERT_NE(MAP_FAILED, (void *)memory);
+	ASSERT_EQ(0, madvise(memory, bytes, MADV_NOHUGEPAGE));
+	test_vm_add_memory(self->vm, 2, SLOT_GPA + LARGE * 2, memory, bytes, 0);
+	EXPECT_EQ(-1, ioctl(self->vm->fd, KVM_SET_NR_MMU_PAGES, 63));
+	EXPECT_EQ(EINVAL, errno);
+	for (unsigned long i = 0; i < spots; i++)
+		test_access_write(self->vcpu, gpa((i + 2) * 512), TEST_ACCESS_MARK(i));
+	before = mem_faults(self->vcpu);
+	for (unsigned long i = 0; i < spots; i++)
+		EXPECT_EQ(TEST_ACCESS_MARK(i), test_access_read(self->vcpu, gpa((i + 2) * 512)));
+	EXPECT_EQ(before, mem_faults(self->vcpu));
+
+	ASSERT_EQ(0, ioctl(self->vm->fd, KVM_SET_NR_MMU_PAGES, 64));
+	EXPECT_EQ(64, ioctl(self->vm->fd, KVM_GET_NR_MMU_PAGES, 0));
+	for (int round = 0; round < 3; round++)
+		for (unsigned long i = 0; i < spots; i++)
+			EXPECT_EQ(TEST_ACCESS_MARK(i),
+				  test_access_read(self->vcpu, gpa((i + 2) * 512)));
+	if (!test_on_kvm())
+		EXPECT_LE(before + spots, mem_faults(self->vcpu));
+	munmap(memory, bytes);
 }
 
 TEST_HARNESS_MAIN
