@@ -68,7 +68,7 @@ COMPLETION := $(wildcard tools/completion/vitrine.bash)
 extra = $$(sed -n 's/^[ \/]*\*\{1,2\} *build: *\([^*]*\).*/\1/p' $<)
 
 .PHONY: all module tool tests run test test-long test-debug test-peers bench lab check setup install uninstall clean help
-.PHONY: setup-build setup-lab setup-test setup-check source lab-kernel lab-module guest
+.PHONY: setup-build setup-lab setup-test setup-check source lab-kernel lab-module guest peers
 
 all: module tool
 
@@ -149,7 +149,11 @@ build/tools/examples/%: tools/examples/%.c $(LIB) | setup-build
 # Make takes what only a pattern names for its own to delete.
 .SECONDARY: $(TEST_OBJS) $(BENCH_OBJS) build/tests/bench/ops.o
 
-tests: $(TESTS) $(UNITS)
+tests: $(TESTS) $(UNITS) peers
+
+# KVM selftests that our own tests run: 5 s.
+peers: | setup-build source
+	@scripts/peers-build.sh build/peers/bin $$(sed -n 's/^# bring: *//p' tests/*_test.sh)
 
 build/tests/lib/%.o: tests/lib/%.c | setup-build source
 	@mkdir -p $(@D)

@@ -15,6 +15,7 @@
 # status. Comment lines near its top are read here and by the Makefile:
 #   build: FILES -lNAMES     (C only) what it is made of besides itself
 #   lab: OPTIONS             of scripts/lab/run, if the usual lab will not do
+#   bring: NAMES             (scripts only) KVM selftests of linux-source, in peers/ beside it
 # In the lab a test finds the Debian guest in /root/guest: vmlinuz, initramfs.cpio.
 # Tests with the same options share one boot. Should the machine go down under
 # a test, that one has failed and the rest get another machine.
@@ -148,16 +149,25 @@ lab_words()
 	sed -e '/bochs\.err$/,$d' -e 's/^/      | /' "$work/lab.$1" | tail -n 30
 }
 
+# peers_of PROGRAM: the KVM selftests that a script brings along.
+peers_of()
+{
+	[[ $1 != *.sh ]] || sed -n '1,40s/^# bring: *//p' "$1"
+}
+
 # run_group NUMBER OPTIONS: boots until every test of the group has its result.
 run_group()
 {
-	local number=$1 options=$2 list=$work/group.$1 name program args ret boot
+	local number=$1 options=$2 list=$work/group.$1 name program peer args ret boot
 
 	for boot in 1 2 3 4 5; do
 		args=()
 		set --
 		while IFS=$'\t' read -r name program; do
 			args+=(--file "$program:/root/tests/$name")
+			for peer in $(peers_of "$program"); do
+				args+=(--file "build/peers/bin/$peer:/root/tests/peers/$peer")
+			done
 			set -- "$@" "$name"
 		done <"$list"
 		[ $# -gt 0 ] || return 0
