@@ -215,6 +215,16 @@ static inline void vitrine_hrtimer_setup(struct hrtimer *timer,
 #define vitrine_rcu_note_guest()	rcu_virt_note_context_switch()
 #endif
 
+/*
+ * Whether a hypercall came from 64-bit mode: a word, later the first of the flags that this word
+ * became.
+ */
+#ifdef HAVE_HYPERCALL_LONG_MODE_FLAG
+#define vitrine_longmode	flags
+#else
+#define vitrine_longmode	longmode
+#endif
+
 /* The member of struct kvm_run, under the name that warns of reading it twice. */
 #ifdef HAVE_IMMEDIATE_EXIT_UNSAFE
 #define vitrine_immediate_exit	immediate_exit__unsafe

@@ -16,6 +16,7 @@
 
 #include "backend.h"
 #include "bus.h"
+#include "compat.h"
 #include "exit.h"
 #include "fetch.h"
 #include "guest.h"
@@ -130,7 +131,7 @@ static int map_gpa_range(struct vitrine_vcpu *vcpu, u64 gpa, u64 nr_pages, u64 a
 	run->hypercall.args[0] = gpa;
 	run->hypercall.args[1] = nr_pages;
 	run->hypercall.args[2] = attributes;
-	run->hypercall.longmode = long_mode;
+	run->hypercall.vitrine_longmode = long_mode;
 	vcpu->user_exit_rip = vitrine_rip_read(vcpu);
 	vcpu->complete_user_exit = complete_hypercall;
 	return EXIT_USER;

@@ -99,5 +99,6 @@ symbol SHRINKER_ALLOC shrinker_alloc
 header FOLL_INTERRUPTIBLE include/linux/mm_types.h '^\s*FOLL_INTERRUPTIBLE\b'
 header FOLL_HONOR_NUMA_FAULT include/linux/mm_types.h '^\s*FOLL_HONOR_NUMA_FAULT\b'
 header RCU_VIRT_NOTE_CPU include/linux/rcutree.h 'rcu_virt_note_context_switch\(int cpu\)'
+header HYPERCALL_LONG_MODE_FLAG arch/x86/include/uapi/asm/kvm.h 'KVM_EXIT_HYPERCALL_LONG_MODE\b'
 header IMMEDIATE_EXIT_UNSAFE include/uapi/linux/kvm.h 'HINT_UNSAFE_IN_KVM\(immediate_exit\)'
 header EVENTFD_SIGNAL_COUNT include/linux/eventfd.h 'eventfd_signal\(struct eventfd_ctx \*ctx, __u64 n\)'
