@@ -295,6 +295,7 @@ static int cpuid_set(struct vitrine_vcpu *vcpu, struct vitrine_cpuid *cpuid)
 	cpuid->xcr0 = entry ? (entry->eax | (u64)entry->edx << 32) & vitrine_fpu_supported_xcr0() :
 			      0;
 	cpuid->cr4_reserved = vitrine_cr4_reserved_by_cpuid(vcpu);
+	vitrine_pv_update_cpuid(vcpu);
 	vitrine_msr_update_intercepts(vcpu);
 	return 0;
 

@@ -11,6 +11,7 @@
 #include <linux/kvm_para.h>
 #include <linux/mm.h>
 #include <linux/printk.h>
+#include <linux/sched/stat.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
@@ -22,6 +23,7 @@
 #include "cpuid_leaf.h"
 #include "fpu.h"
 #include "ioctl.h"
+#include "pv.h"
 
 #define MAX_BASIC_LEAF		0x1f
 #define MAX_SUBLEAVES		64
@@ -269,11 +271,10 @@ static void add_hypervisor(struct cpuid_list *list)
 	memcpy(&entry->ebx, signature, 4);
 	memcpy(&entry->ecx, signature + 4, 4);
 	memcpy(&entry->edx, signature + 8, 4);
-	/*
-	 * No device of ours needs the delay by a write to port 0x80, which is an exit to userspace
-	 * each.
-	 */
-	add(list, LEAF_HYPERVISOR_FEATURES, 0, false)->eax = BIT(KVM_FEATURE_NOP_IO_DELAY);
+	entry = add(list, LEAF_HYPERVISOR_FEATURES, 0, false);
+	entry->eax = VITRINE_PV_FEATURES;
+	if (!sched_info_on())
+		entry->eax &= ~(BIT(KVM_FEATURE_STEAL_TIME) | BIT(KVM_FEATURE_PV_TLB_FLUSH));
 }
 
 static void add_address_sizes(struct cpuid_list *list)

@@ -21,6 +21,7 @@
 #include "fetch.h"
 #include "guest.h"
 #include "linear.h"
+#include "pv.h"
 #include "regs.h"
 #include "vm.h"
 
@@ -87,7 +88,11 @@ int vitrine_exit_emulation_failure(struct vitrine_vcpu *vcpu)
 int vitrine_exit_hlt(struct vitrine_vcpu *vcpu)
 {
 	if (vcpu->lapic) {
-		vcpu->mp_state = KVM_MP_STATE_HALTED;
+		/* A kick that came before was meant for this one. */
+		if (unlikely(READ_ONCE(vcpu->pv.unhalted)))
+			WRITE_ONCE(vcpu->pv.unhalted, false);
+		else
+			vcpu->mp_state = KVM_MP_STATE_HALTED;
 		return EXIT_RESUME;
 	}
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
@@ -143,17 +148,21 @@ int vitrine_exit_hypercall(struct vitrine_vcpu *vcpu)
 	bool long_mode = is_64bit_call(vcpu);
 	u64 mask = long_mode ? ~0ULL : U32_MAX;
 	const u64 *regs = vcpu->regs;
+	struct hypercall call = {
+		.nr = regs[VITRINE_REG_RAX] & mask,
+		.arg = { regs[VITRINE_REG_RBX] & mask, regs[VITRINE_REG_RCX] & mask,
+			 regs[VITRINE_REG_RDX] & mask, regs[VITRINE_REG_RSI] & mask },
+		.long_mode = long_mode,
+	};
 
 	if (vitrine_backend->get_cpl(vcpu)) {
 		end_hypercall(vcpu, -KVM_EPERM);
 		return EXIT_RESUME;
 	}
-	if ((regs[VITRINE_REG_RAX] & mask) == KVM_HC_MAP_GPA_RANGE &&
+	if (call.nr == KVM_HC_MAP_GPA_RANGE &&
 	    READ_ONCE(vcpu->vm->exit_hypercalls) & BIT(KVM_HC_MAP_GPA_RANGE))
-		return map_gpa_range(vcpu, regs[VITRINE_REG_RBX] & mask,
-				     regs[VITRINE_REG_RCX] & mask, regs[VITRINE_REG_RDX] & mask,
-				     long_mode);
-	end_hypercall(vcpu, -KVM_ENOSYS);
+		return map_gpa_range(vcpu, call.arg[0], call.arg[1], call.arg[2], long_mode);
+	end_hypercall(vcpu, vitrine_hypercall(vcpu, &call));
 	return EXIT_RESUME;
 }
 

@@ -8,6 +8,7 @@
 #include <linux/module.h>
 
 #include "backend.h"
+#include "clock.h"
 #include "cpuid.h"
 #include "dev.h"
 #include "hardware.h"
@@ -35,9 +36,12 @@ static int __init vitrine_init(void)
 	ret = vitrine_backend->mitigation_init();
 	if (ret)
 		goto err_mmu;
-	ret = vitrine_vm_init();
+	ret = vitrine_clock_module_init();
 	if (ret)
 		goto err_mitigation;
+	ret = vitrine_vm_init();
+	if (ret)
+		goto err_clock;
 	ret = vitrine_vcpu_module_init();
 	if (ret)
 		goto err_vm;
@@ -50,6 +54,8 @@ err_vcpu:
 	vitrine_vcpu_module_exit();
 err_vm:
 	vitrine_vm_exit();
+err_clock:
+	vitrine_clock_module_exit();
 err_mitigation:
 	vitrine_backend->mitigation_exit();
 err_mmu:
@@ -64,6 +70,7 @@ static void __exit vitrine_exit(void)
 	vitrine_dev_exit();
 	vitrine_vcpu_module_exit();
 	vitrine_vm_exit();
+	vitrine_clock_module_exit();
 	vitrine_backend->mitigation_exit();
 	vitrine_mmu_module_exit();
 	vitrine_hardware_exit();

@@ -17,6 +17,7 @@
 
 #include "cpuid.h"
 #include "msr_table.h"
+#include "pv.h"
 #include "regs.h"
 #include "vm.h"
 
@@ -265,6 +266,10 @@ static MSR_SET(set_debugctl)
 const struct vitrine_msr_row vitrine_msr_rows[] = {
 	ZEROES(MSR_IA32_P5_MC_ADDR, 2),
 	ONE(MSR_IA32_TSC, MSR_SAVE, ANY, 0, get_tsc, set_tsc),
+	ONE(MSR_KVM_WALL_CLOCK, MSR_SAVE, ANY, 0, vitrine_kvmclock_get_wall_clock,
+	    vitrine_kvmclock_set_wall_clock),
+	ONE(MSR_KVM_SYSTEM_TIME, MSR_SAVE, ANY, 0, vitrine_kvmclock_get_system_time,
+	    vitrine_kvmclock_set_system_time),
 	ZERO(MSR_IA32_PLATFORM_ID),
 	ONE(MSR_IA32_APICBASE, 0, ANY, 0, get_apic_base, set_apic_base),
 	ZERO(MSR_IA32_EBL_CR_POWERON),
@@ -323,6 +328,13 @@ const struct vitrine_msr_row vitrine_msr_rows[] = {
 	ZERO(MSR_PP1_ENERGY_STATUS),
 	ONE(MSR_IA32_TSC_DEADLINE, MSR_SAVE, ANY, 0, get_tsc_deadline, set_tsc_deadline),
 	RANGE(APIC_BASE_MSR, 0x100, 0, ANY, 0, get_x2apic, set_x2apic),
+	ONE(MSR_KVM_WALL_CLOCK_NEW, MSR_SAVE, ANY, 0, vitrine_kvmclock_get_wall_clock,
+	    vitrine_kvmclock_set_wall_clock),
+	ONE(MSR_KVM_SYSTEM_TIME_NEW, MSR_SAVE, ANY, 0, vitrine_kvmclock_get_system_time,
+	    vitrine_kvmclock_set_system_time),
+	ONE(MSR_KVM_STEAL_TIME, MSR_SAVE, ANY, 0, vitrine_steal_get_msr, vitrine_steal_set_msr),
+	ONE(MSR_KVM_POLL_CONTROL, MSR_SAVE, ANY, 0, vitrine_pv_get_poll_control,
+	    vitrine_pv_set_poll_control),
 	ONE(MSR_EFER, 0, ANY, 0, get_efer, set_efer),
 	ONE(MSR_STAR, MSR_SAVE, ANY, SHARED(STAR), get_stored, set_shared),
 	ONE(MSR_LSTAR, MSR_SAVE, ANY, SHARED(LSTAR), get_stored, set_shared_address),

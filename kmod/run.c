@@ -20,6 +20,7 @@
 #include "context.h"
 #include "exit.h"
 #include "fpu.h"
+#include "halt.h"
 #include "regs.h"
 #include "run.h"
 #include "vm.h"
@@ -33,7 +34,7 @@ static bool is_runnable(const struct vitrine_vcpu *vcpu)
 /* What ends HLT; a request alone does not, or the guest would go on without an interrupt. */
 static bool wakes_from_halt(struct vitrine_vcpu *vcpu)
 {
-	if (atomic_read(&vcpu->nmi_queued) || vitrine_events_any(&vcpu->events))
+	if (READ_ONCE(vcpu->pv.unhalted) || atomic_read(&vcpu->nmi_queued) || vitrine_events_any(&vcpu->events))
 		return true;
 	return vcpu->lapic && vcpu->halt_if && vitrine_irq_pending(vcpu);
 }
@@ -73,13 +74,7 @@ static int block(struct vitrine_vcpu *vcpu)
 		vitrine_vapic_load(vcpu);
 	vcpu->halt_if = vitrine_rflags_read(vcpu) & X86_EFLAGS_IF;
 	vitrine_lapic_sleep(vcpu);
-	vitrine_fpu_put(vcpu);
-	vitrine_vcpu_put(vcpu);
-	ret = rcuwait_wait_event(&vcpu->wait,
-				 vitrine_vcpu_has_work(vcpu) || READ_ONCE(vcpu->vm->dead),
-				 TASK_INTERRUPTIBLE);
-	vitrine_vcpu_load(vcpu);
-	vitrine_fpu_load(vcpu);
+	ret = vitrine_halt_wait(vcpu);
 	vitrine_lapic_wake(vcpu);
 	vcpu->stats.halts++;
 	vcpu->stats.halt_ticks += rdtsc() - start;
@@ -87,6 +82,7 @@ static int block(struct vitrine_vcpu *vcpu)
 		vitrine_lapic_accept_events(vcpu);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+		WRITE_ONCE(vcpu->pv.unhalted, false);
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
 	}
 	if (!ret)
@@ -160,6 +156,10 @@ static int serve_requests(struct vitrine_vcpu *vcpu)
 		vitrine_backend->tlb_flush(vcpu);
 		preempt_enable();
 	}
+	if (take_request(vcpu, VITRINE_REQ_CLOCK))
+		vitrine_kvmclock_write_page(vcpu);
+	if (take_request(vcpu, VITRINE_REQ_STEAL))
+		vitrine_steal_write_page(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_NMI)) {
 		int queued = atomic_xchg(&vcpu->nmi_queued, 0);
 
@@ -214,7 +214,9 @@ static int check_before_entry(struct vitrine_vcpu *vcpu)
 			return ret;
 	}
 	if (unlikely(__xfer_to_guest_mode_work_pending())) {
+		vcpu->pv.at_boundary = true;
 		ret = vitrine_guest_work();
+		vcpu->pv.at_boundary = false;
 		if (ret) {
 			vcpu->run->exit_reason = KVM_EXIT_INTR;
 			vcpu->stats.signal_exits++;
@@ -412,6 +414,8 @@ long vitrine_vcpu_run(struct vitrine_vcpu *vcpu, unsigned long arg)
 	 */
 	if (vcpu->sigset_active)
 		sigprocmask(SIG_SETMASK, &vcpu->sigset, &current->real_blocked);
+	if (unlikely(vcpu->pv.thread != task_pid(current)))
+		vitrine_pv_set_thread(vcpu);
 	vitrine_vcpu_load(vcpu);
 	vitrine_fpu_load(vcpu);
 	vcpu->stats.runs++;

@@ -191,6 +191,9 @@ static long state_ioctl_get_mp_state(void *obj, struct vitrine_ioctl_arg *arg)
 		srcu_read_unlock(&vcpu->vm->srcu, idx);
 	}
 	state->mp_state = vcpu->mp_state;
+	/* Kicked, and only not yet awake. */
+	if (vcpu->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->pv.unhalted))
+		state->mp_state = KVM_MP_STATE_RUNNABLE;
 	return 0;
 }
 

@@ -21,7 +21,12 @@
 	X(mem_fault_retries)		\
 	X(insn_decoded)			\
 	X(tlb_flushes)			\
-	X(preemptions)
+	X(preemptions)			\
+	X(hypercalls)			\
+	X(halt_attempted_poll)		\
+	X(halt_successful_poll)		\
+	X(halt_poll_success_ns)		\
+	X(halt_poll_fail_ns)
 
 #define VITRINE_NR_EXIT_REASONS	80
 

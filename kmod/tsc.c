@@ -52,6 +52,8 @@ static void set_offset(struct vitrine_vcpu *vcpu, u64 offset)
 	vitrine_backend->set_tsc(vcpu);
 	if (vcpu->lapic)
 		vitrine_lapic_tsc_changed(vcpu);
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_CLOCK);
+	vitrine_clock_update(vcpu->vm, false);
 }
 
 /* Who is written as a moment from now on joins this one. */

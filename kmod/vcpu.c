@@ -48,6 +48,7 @@ void vitrine_vcpu_reset(struct vitrine_vcpu *vcpu, bool init)
 	vcpu->cr8 = 0;
 	vcpu->complete_user_exit = NULL;
 	vitrine_msr_reset(vcpu, init);
+	vitrine_pv_reset(vcpu);
 	vitrine_fpu_reset(vcpu, init);
 	vitrine_backend->vcpu_reset(vcpu, init);
 	vitrine_backend->set_efer(vcpu, 0);
@@ -66,6 +67,10 @@ static void load_on_this_cpu(struct vitrine_vcpu *vcpu)
 
 	vitrine_backend->vcpu_load(vcpu, cpu);
 	WRITE_ONCE(vcpu->cpu, cpu);
+	if (unlikely(vcpu->pv.steal_time & KVM_MSR_ENABLED))
+		vitrine_steal_loaded(vcpu);
+	if (unlikely(vcpu->pv.system_time & KVM_MSR_ENABLED))
+		vitrine_kvmclock_loaded(vcpu);
 }
 
 static void sched_in(struct preempt_notifier *notifier, int cpu)
@@ -80,6 +85,8 @@ static void sched_out(struct preempt_notifier *notifier, struct task_struct *nex
 {
 	struct vitrine_vcpu *vcpu = container_of(notifier, struct vitrine_vcpu, preempt_notifier);
 
+	if (unlikely(vcpu->pv.at_boundary) && vcpu->pv.steal_time & KVM_MSR_ENABLED)
+		vitrine_steal_preempted(vcpu);
 	vitrine_backend->vcpu_put(vcpu);
 	WRITE_ONCE(vcpu->cpu, -1);
 }
@@ -218,6 +225,8 @@ static const struct vitrine_ioctl *const vcpu_tables[] = {
 	vitrine_msr_vcpu_ioctls,
 	vitrine_mce_vcpu_ioctls,
 	vitrine_tsc_vcpu_ioctls,
+	vitrine_pv_vcpu_ioctls,
+	vitrine_kvmclock_vcpu_ioctls,
 	vitrine_irq_vcpu_ioctls,
 	vitrine_vapic_vcpu_ioctls,
 	vitrine_walk_vcpu_ioctls,
@@ -348,6 +357,7 @@ static struct vitrine_vcpu *alloc_vcpu(struct vitrine_vm *vm, u32 id)
 	vcpu->rcu_noted_jiffies = jiffies;
 	mutex_init(&vcpu->mutex);
 	rcuwait_init(&vcpu->wait);
+	vitrine_pv_init(vcpu);
 	preempt_notifier_init(&vcpu->preempt_notifier, &preempt_ops);
 	ret = alloc_run_area(vcpu);
 	if (ret)
@@ -377,6 +387,7 @@ void vitrine_vcpu_destroy(struct vitrine_vcpu *vcpu)
 {
 	if (vcpu->lapic)
 		vitrine_lapic_free(vcpu);
+	vitrine_pv_free(vcpu);
 	vitrine_cpuid_free(vcpu);
 	vitrine_fpu_free(vcpu);
 	vitrine_mmu_cache_free(vcpu);
@@ -423,6 +434,7 @@ int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 	/* Pairs with those who walk the vCPUs: what the count covers is whole. */
 	smp_wmb();
 	atomic_inc(&vm->online_vcpus);
+	vitrine_clock_update(vm, false);
 	return ret;
 
 err_erase:

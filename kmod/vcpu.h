@@ -18,6 +18,7 @@
 #include "linear.h"
 #include "mmu.h"
 #include "msr.h"
+#include "pv.h"
 #include "stats.h"
 
 struct file;
@@ -66,6 +67,8 @@ enum vitrine_request {
 	VITRINE_REQ_EXCEPTIONS, /* other exceptions exit */
 	VITRINE_REQ_MSR_FILTER, /* the VM's MSR filter is another one */
 	VITRINE_REQ_DEBUG_EXIT, /* a step or breakpoint of the VMM's: KVM_EXIT_DEBUG */
+	VITRINE_REQ_CLOCK, /* the kvmclock page is out of date */
+	VITRINE_REQ_STEAL, /* so is the page of MSR_KVM_STEAL_TIME */
 	VITRINE_REQ_KICK, /* nothing but: come out once */
 	VITRINE_NR_REQUESTS
 };
@@ -139,6 +142,9 @@ struct vitrine_vcpu {
 	u64 tsc_khz;				/* [v] virtual */
 	u64 tsc_offset;				/* [v] guest TSC = host TSC scaled + offset */
 	u64 tsc_multiplier; /* [v] 48-bit fixed point; 1 << 48 without scaling */
+
+	struct vitrine_pv pv;
+	u32 halt_poll_ns; /* [v] how long the next HLT polls */
 
 	u64 deadline_tsc; /* [v] host TSC that ends a stay in the guest; 0: none */
 	bool exits_at_deadline;			/* [I] the vendor's code does that */

@@ -20,6 +20,7 @@
 #include "bus.h"
 #include "dev.h"
 #include "exit.h"
+#include "halt.h"
 #include "hardware.h"
 #include "ioctl.h"
 #include "irq/ioeventfd.h"
@@ -56,6 +57,16 @@ unsigned int vitrine_vm_count(void)
 	return READ_ONCE(nr_vms);
 }
 
+void vitrine_vm_for_each(void (*fn)(struct vitrine_vm *vm))
+{
+	struct vitrine_vm *vm;
+
+	mutex_lock(&list_lock);
+	list_for_each_entry(vm, &vms, node)
+		fn(vm);
+	mutex_unlock(&list_lock);
+}
+
 struct vitrine_vm *vitrine_vm_create(void)
 {
 	struct vitrine_vm *vm;
@@ -75,6 +86,7 @@ struct vitrine_vm *vitrine_vm_create(void)
 	vitrine_irq_init(vm);
 	vm->default_tsc_khz = tsc_khz;
 	vitrine_backend->vm_init(vm);
+	vitrine_clock_init(vm);
 
 	preempt_notifier_inc();
 	ret = vitrine_hardware_get();
@@ -170,6 +182,23 @@ void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why)
 	 */
 	vitrine_vm_for_each_vcpu(index, vcpu, vm)
 		vitrine_vcpu_request_and_kick(vcpu, VITRINE_REQ_KICK);
+}
+
+struct vitrine_vcpu *vitrine_vm_find_vcpu(struct vitrine_vm *vm, u64 id)
+{
+	struct vitrine_vcpu *vcpu;
+	unsigned long index;
+
+	if (id >= VITRINE_MAX_VCPU_IDS || !atomic_read(&vm->online_vcpus))
+		return NULL;
+	/* Ids are usually indices. */
+	vcpu = xa_load(&vm->vcpus, id);
+	if (vcpu && vcpu->id == id)
+		return vcpu;
+	vitrine_vm_for_each_vcpu(index, vcpu, vm)
+		if (vcpu->id == id)
+			return vcpu;
+	return NULL;
 }
 
 static void nothing(void *unused)
@@ -356,6 +385,8 @@ static long vm_ioctl_enable_cap(void *obj, struct vitrine_ioctl_arg *arg)
 		return 0;
 	case KVM_CAP_SPLIT_IRQCHIP:
 		return vitrine_irq_enable_split(vm, cap->args[0]);
+	case KVM_CAP_HALT_POLL:
+		return vitrine_halt_set_poll(vm, cap->args[0]);
 	case KVM_CAP_X2APIC_API:
 		return vitrine_irq_enable_x2apic_api(vm, cap->args[0]);
 	default:
@@ -386,6 +417,7 @@ static const struct vitrine_ioctl *const vm_tables[] = {
 	vitrine_tsc_vm_ioctls,
 	vitrine_msr_filter_ioctls,
 	vitrine_stats_fd_vm_ioctls,
+	vitrine_clock_vm_ioctls,
 	NULL
 };
 

@@ -9,6 +9,7 @@
  *	    vm->slots_lock		memory slots are changed
  *	      mm->mmap_lock
  *	        vm->mmu.lock		second-level tables; spinning, the mmu notifier's
+ *	    vm->clock.lock		the VM's clock; a leaf
  *	    vm->irq.lock		interrupt routing and chip creation are changed
  *	      chip locks (pic, ioapic, pit, lapic timer; spinning, interrupts off)
  *
@@ -31,6 +32,7 @@
 #include <linux/types.h>
 #include <linux/xarray.h>
 
+#include "clock.h"
 #include "coalesced.h"
 #include "irq/irq.h"
 #include "memslot.h"
@@ -85,7 +87,6 @@ struct vitrine_vm {
 
 	u64 default_tsc_khz;		/* [m] for vCPUs to come; 0: the host's */
 	struct vitrine_tsc_sync tsc_sync;	/* under a lock of tsc.c */
-	s64 kvmclock_offset_ns;		/* [m] KVM_SET_CLOCK */
 	u32 exit_hypercalls;		/* [m] KVM_CAP_EXIT_HYPERCALL: a bit a number */
 	struct vitrine_msr_filter __rcu
 		*msr_filter; /* [m] for writers, srcu for readers; NULL: nothing is kept back */
@@ -93,6 +94,9 @@ struct vitrine_vm {
 	u64 disabled_quirks;	/* [m] KVM_CAP_DISABLE_QUIRKS(2); others look without the lock */
 	u32 disabled_exits;	/* [m] KVM_X86_DISABLE_EXITS_*, for vCPUs to come */
 	bool emulation_failure_exits; /* [m] KVM_CAP_EXIT_ON_EMULATION_FAILURE */
+	struct vitrine_clock clock;	/* under its own lock */
+	u32 halt_poll_ns;		/* [m] KVM_CAP_HALT_POLL, */
+	bool halt_poll_is_set;		/* [m] if it was */
 	bool exception_payload;		/* [m] KVM_CAP_EXCEPTION_PAYLOAD */
 	bool triple_fault_event;	/* [m] KVM_CAP_X86_TRIPLE_FAULT_EVENT */
 	bool platform_info_hidden;	/* [m] KVM_CAP_MSR_PLATFORM_INFO was turned off */
@@ -120,6 +124,8 @@ void vitrine_vm_get(struct vitrine_vm *vm);
 void vitrine_vm_put(struct vitrine_vm *vm);
 int vitrine_vm_open_fd(struct vitrine_vm *vm);
 void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why);
+/* By APIC id; NULL if there is none. Any context. */
+struct vitrine_vcpu *vitrine_vm_find_vcpu(struct vitrine_vm *vm, u64 id);
 void vitrine_vm_kick_all(struct vitrine_vm *vm, unsigned int request);
 int vitrine_vm_init(void);
 void vitrine_vm_exit(void);
@@ -129,6 +135,8 @@ u32 vitrine_vm_disable_exits(void);
 
 /* How many VMs live: for the tests that look for leaks. */
 unsigned int vitrine_vm_count(void);
+/* Calls @fn for each VM; none is destroyed meanwhile. */
+void vitrine_vm_for_each(void (*fn)(struct vitrine_vm *vm));
 
 #define vitrine_vm_for_each_vcpu(index, vcpu, vm)       \
 	xa_for_each_range(&(vm)->vcpus, index, vcpu, 0, \

@@ -107,6 +107,8 @@ struct vitrine_vcpu_stats {
 /* Names of vitrine_vcpu_stats.counter[], in order, separated by commas; the rest are zero. */
 #define VITRINE_COUNTER_NAMES	\
 	"runs,user_exits,signal_exits,halts,halt_ticks,irq_injected,nmi_injected," \
-	"exceptions_injected,mem_faults,mem_fault_retries,insn_decoded,tlb_flushes,preemptions"
+	"exceptions_injected,mem_faults,mem_fault_retries,insn_decoded,tlb_flushes,preemptions," \
+	"hypercalls,halt_attempted_poll,halt_successful_poll,halt_poll_success_ns," \
+	"halt_poll_fail_ns"
 
 #endif

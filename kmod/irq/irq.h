@@ -121,6 +121,11 @@ void vitrine_lapic_set_sipi(struct vitrine_vcpu *vcpu);
 void vitrine_lapic_set_sipi_vector(struct vitrine_vcpu *vcpu, u8 vector);
 /* TSC of the guest changed its offset: armed deadline timers are re-armed. */
 void vitrine_lapic_tsc_changed(struct vitrine_vcpu *vcpu);
+/*
+ * pv_ipi.c, KVM_HC_SEND_IPI: @arg is two words of a set, @word_bits in each, the id of its first
+ * bit, and what goes into the lower half of ICR. How many took it, or -KVM_E*.
+ */
+long vitrine_lapic_send_to_set(struct vitrine_vcpu *vcpu, const u64 *arg, unsigned int word_bits);
 /* GET/SET_LAPIC, INTERRUPT, NMI */
 extern const struct vitrine_ioctl vitrine_irq_vcpu_ioctls[];
 /*
