@@ -29,8 +29,9 @@ said()
 	result $? "$2"
 }
 
-echo "1..11"
+echo "1..14"
 
+before=$(date +%s)
 vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256M --cpus 2 --stats \
 	--append "$append" >$out 2>&1 </dev/null
 result $? "a power-off ends vitrine run with 0"
@@ -39,6 +40,13 @@ said '^guest: CPU: 303 primes' "computes in floating point"
 said '^guest: memory: 4 MiB' "writes and reads back its memory"
 said '^guest: SMP: 2 CPUs, 300 remappings, 0 not seen' "runs on both CPUs, and they drop translations"
 said "^Linux .*$(uname -r)" "is the kernel it was given"
+
+said '^[^#]*kvm-clock' "finds kvm-clock"
+said '^guest: clock: \(kvm-clock\|tsc\)' "keeps the time by kvm-clock or the TSC"
+# Without a clock chip: the time of day is kvmclock's.
+seconds=$(sed -n 's/^guest: seconds: \([0-9]*\).*/\1/p' $out)
+[ "${seconds:-0}" -ge "$before" ] && [ "$seconds" -le "$(date +%s)" ]
+result $? "has the host's time of day"
 
 # What comes out of a guest that fails must not look like success.
 ! vitrine run --kernel $guest/vmlinuz --initrd $guest/initramfs.cpio --memory 256M \

@@ -63,6 +63,11 @@ free
 
 smp || failed "a CPU that reads through an old translation"
 
+# By what the kernel keeps the time, and what time it is by that.
+cat /sys/devices/system/clocksource/clocksource0/available_clocksource
+echo "guest: clock: $(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)"
+echo "guest: seconds: $(date +%s)"
+
 echo "guest: powering off"
 poweroff -f
 failed "no power-off"
