@@ -47,6 +47,9 @@ enum vitrine_exit_result {
  * it entered.
  * @going_down: the machine restarts: from now on a fault in a vendor instruction is expected.
  * @vm_init: decides vm->tpr_shadow and vm->apicv.
+ * @dirty_log_entries: how many pages hardware logs in a VM created now before it exits; 0: none, by
+ * choice or for
+ *	want of it. NULL: never any.
  * @vcpu_create: allocate the vendor's vCPU around struct vitrine_vcpu, in the state after reset;
  * ERR_PTR.
  * @vcpu_free: mirror of @vcpu_create. Not loaded.
@@ -91,6 +94,9 @@ enum vitrine_exit_result {
  * @tlb_flush: drop this vCPU's cached translations, second-level and linear; preemption off,
  * loaded.
  * @tlb_flush_guest: drop linear (guest's own) translations only; preemption off, loaded.
+ * @update_dirty_log: hardware logs writes if vm->nr_logged is not 0, and not otherwise. Only where
+ * @dirty_log_entries
+ *	said more than 0. Loaded.
  * @set_tsc: offset and multiplier after vcpu->tsc_* changed. Loaded.
  * @mmu_root_changed: second-level root was (re)allocated. Loaded.
  */
@@ -111,6 +117,7 @@ struct vitrine_backend {
 	void (*going_down)(void);
 
 	void (*vm_init)(struct vitrine_vm *vm);
+	u32 (*dirty_log_entries)(void);
 	struct vitrine_vcpu *(*vcpu_create)(struct vitrine_vm *vm);
 	void (*vcpu_free)(struct vitrine_vcpu *vcpu);
 	void (*vcpu_load)(struct vitrine_vcpu *vcpu, int cpu);
@@ -159,6 +166,7 @@ struct vitrine_backend {
 	void (*set_eoi_exits)(struct vitrine_vcpu *vcpu, const unsigned long *vectors);
 	void (*tlb_flush)(struct vitrine_vcpu *vcpu);
 	void (*tlb_flush_guest)(struct vitrine_vcpu *vcpu);
+	void (*update_dirty_log)(struct vitrine_vcpu *vcpu);
 	void (*set_tsc)(struct vitrine_vcpu *vcpu);
 	void (*mmu_root_changed)(struct vitrine_vcpu *vcpu);
 };

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Dirty logging by bitmap: KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG.
+ * Dirty logging: what marks a page, and, by bitmap, KVM_GET_DIRTY_LOG and KVM_CLEAR_DIRTY_LOG.
  *
- * Owns how bits leave a slot's bitmap; they enter it by vitrine_memslot_mark_dirty(). A bit is
- * cleared and its page write-protected under one hold of mmu->lock, so that a fault comes either
- * before both or after both.
+ * A bit is cleared and its page write-protected under one hold of mmu->lock, so that a fault comes
+ * either before both or after both. Where hardware logs writes, the page's dirty bit goes instead
+ * of its write right; what hardware logged was marked before the CPU that did it can answer a kick.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/srcu.h>
 #include <linux/uaccess.h>
 
 #include "ioctl.h"
 #include "memslot.h"
 #include "mmu.h"
+#include "vcpu.h"
 #include "vm.h"
 
 /* The bitmap goes out and comes in through a buffer: bounded, whatever the slot's size. */
@@ -22,9 +24,58 @@
 /* Up to 16 MiB of memory need no allocation. */
 #define STACK_WORDS	64
 
+static void mark(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot, gfn_t gfn)
+{
+	unsigned long bit = gfn - slot->base_gfn;
+
+	if (!slot->dirty_bitmap)
+		vitrine_dirty_ring_push(vcpu, slot, gfn);
+	/*
+	 * Test first: most writes to a logged page find the bit set, and a locked operation is
+	 * dear.
+	 */
+	else if (!test_bit(bit, slot->dirty_bitmap))
+		set_bit(bit, slot->dirty_bitmap);
+}
+
+void vitrine_dirty_mark(struct vitrine_memslot *slot, gfn_t gfn)
+{
+	struct vitrine_vcpu *vcpu = NULL;
+
+	if (!slot->dirty_bitmap) {
+		vcpu = vitrine_vcpu_current();
+		if (!vcpu) {
+			pr_warn_ratelimited("dirty ring: a write without a vCPU is not logged\n");
+			return;
+		}
+	}
+	mark(vcpu, slot, gfn);
+}
+
+void vitrine_dirty_mark_logged(struct vitrine_vcpu *vcpu, const u64 *gpas, unsigned int nr)
+{
+	struct vitrine_vm *vm = vcpu->vm;
+	struct vitrine_memslot *slot;
+	int idx = srcu_read_lock(&vm->srcu);
+
+	while (nr--) {
+		gfn_t gfn = gpas[nr] >> PAGE_SHIFT;
+
+		slot = vitrine_memslot_find(srcu_dereference(vm->slots, &vm->srcu), gfn);
+		if (slot && vitrine_memslot_is_logged(slot))
+			mark(vcpu, slot, gfn);
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+}
+
 static struct vitrine_memslot *logged_slot(struct vitrine_vm *vm, u32 id)
 {
 	struct vitrine_memslot *slot;
+
+	if (vm->dirty_ring_bytes) {
+		pr_debug_ratelimited("dirty log: this VM has rings, not bitmaps\n");
+		return ERR_PTR(-ENXIO);
+	}
 
 	if (id >= VITRINE_MAX_SLOTS) {
 		pr_debug_ratelimited("dirty log: slot is %u, must be below %u\n", id,
@@ -46,7 +97,7 @@ static struct vitrine_memslot *logged_slot(struct vitrine_vm *vm, u32 id)
 static void clear_words(struct vitrine_vm *vm, struct vitrine_memslot *slot, unsigned long first,
 			unsigned long nr, unsigned long *words, bool take)
 {
-	struct vitrine_mmu_sweep sweep = { .op = VITRINE_MMU_WRITE_PROTECT };
+	struct vitrine_mmu_sweep sweep = { .op = vitrine_mmu_log_op(vm) };
 	unsigned long i;
 
 	write_lock(&vm->mmu.lock);
@@ -99,6 +150,9 @@ static int get_log(struct vitrine_vm *vm, const struct kvm_dirty_log *log)
 
 	if (IS_ERR(slot))
 		return PTR_ERR(slot);
+	/* Whoever is in the guest comes out, and has marked what its CPU logged when he does. */
+	if (vm->hw_log_entries)
+		vitrine_vm_kick_all(vm, VITRINE_REQ_KICK);
 	if (vm->dirty_log_caps)
 		return copy_to_user(log->dirty_bitmap, slot->dirty_bitmap,
 				    vitrine_memslot_bitmap_bytes(slot)) ? -EFAULT : 0;

@@ -19,6 +19,7 @@
 #include "ioctl.h"
 #include "memslot.h"
 #include "mmu.h"
+#include "vcpu.h"
 #include "vm.h"
 
 #define MIN_CAPACITY	8
@@ -124,6 +125,22 @@ static int spare_prepare(struct vitrine_vm *vm, const struct vitrine_memslots *s
 	return 0;
 }
 
+/* Does a log begin with all pages in it? A ring begins empty. */
+static bool starts_dirty(const struct vitrine_vm *vm)
+{
+	return vm->dirty_log_caps & KVM_DIRTY_LOG_INITIALLY_SET && !vm->dirty_ring_bytes;
+}
+
+/* Where hardware logs, it does so while there is a slot to log. */
+static void count_logged(struct vitrine_vm *vm, int difference)
+{
+	bool before = vm->nr_logged;
+
+	WRITE_ONCE(vm->nr_logged, vm->nr_logged + difference);
+	if (vm->hw_log_entries && before != !!vm->nr_logged)
+		vitrine_vm_kick_all(vm, VITRINE_REQ_LOG_MODE);
+}
+
 /*
  * Puts @new in the place of @old; either may be NULL. Returns when nobody uses the old array or
  * @old any more, and no translation of @old is left where it was.
@@ -133,8 +150,9 @@ static int slot_replace(struct vitrine_vm *vm, struct vitrine_memslot *old,
 {
 	struct vitrine_memslots *slots =
 		rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->slots_lock));
-	bool logging = new && new->flags & KVM_MEM_LOG_DIRTY_PAGES;
-	bool was_logging = old && old->flags & KVM_MEM_LOG_DIRTY_PAGES;
+	bool logging = new && vitrine_memslot_is_logged(new);
+	bool was_logging = old && vitrine_memslot_is_logged(old);
+	bool moves = new && old && new->base_gfn != old->base_gfn;
 	int ret;
 
 	ret = spare_prepare(vm, slots);
@@ -149,14 +167,18 @@ static int slot_replace(struct vitrine_vm *vm, struct vitrine_memslot *old,
 		xa_erase(&vm->slot_by_id, old->id);
 	}
 
+	/* What hardware has logged at the old place must be marked while there is a slot. */
+	if (moves && was_logging && logging && vm->hw_log_entries)
+		vitrine_mmu_stop_hw_log(vm, old);
 	slots_edit(vm->spare_slots, old, new);
 	vitrine_mmu_publish_slots(vm, vm->spare_slots);
 	vm->spare_slots = NULL;
 
-	if (old && (!new || new->base_gfn != old->base_gfn))
+	count_logged(vm, logging - was_logging);
+	if (old && (!new || moves))
 		vitrine_mmu_zap_slot(vm, old);
-	else if (logging && !was_logging && !(vm->dirty_log_caps & KVM_DIRTY_LOG_INITIALLY_SET))
-		vitrine_mmu_write_protect(vm, new, new->base_gfn, new->nr_pages);
+	else if (logging && !was_logging && !starts_dirty(vm))
+		vitrine_mmu_log_slot(vm, new);
 	else if (was_logging && !logging)
 		vitrine_mmu_zap_collapsible(vm, new);
 
@@ -230,7 +252,7 @@ static struct vitrine_memslot *slot_alloc(struct vitrine_vm *vm,
 	slot->hva = region->userspace_addr;
 	slot->id = region->slot;
 	slot->flags = region->flags;
-	if (!(slot->flags & KVM_MEM_LOG_DIRTY_PAGES))
+	if (!vitrine_memslot_is_logged(slot) || vm->dirty_ring_bytes)
 		return slot;
 	if (old && old->dirty_bitmap) {
 		slot->dirty_bitmap = old->dirty_bitmap;
@@ -241,7 +263,7 @@ static struct vitrine_memslot *slot_alloc(struct vitrine_vm *vm,
 		kfree(slot);
 		return NULL;
 	}
-	if (vm->dirty_log_caps & KVM_DIRTY_LOG_INITIALLY_SET)
+	if (starts_dirty(vm))
 		bitmap_set(slot->dirty_bitmap, 0, slot->nr_pages);
 	return slot;
 }

@@ -15,6 +15,7 @@
 
 #include "ioctl.h"
 
+struct vitrine_vcpu;
 struct vitrine_vm;
 
 /* KVM_CAP_NR_MEMSLOTS; slot ids run below it. */
@@ -29,7 +30,7 @@ struct vitrine_vm;
  * @hva: where it starts in the creator's address space
  * @id: the VMM's number
  * @flags: KVM_MEM_*
- * @dirty_bitmap: one bit a page while KVM_MEM_LOG_DIRTY_PAGES is set, else NULL
+ * @dirty_bitmap: one bit a page while KVM_MEM_LOG_DIRTY_PAGES is set, else NULL; NULL with rings
  */
 struct vitrine_memslot {
 	gfn_t base_gfn;
@@ -73,16 +74,24 @@ static inline unsigned long vitrine_memslot_hva(const struct vitrine_memslot *sl
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
 
+/* dirty.c; the slot is logged. */
+void vitrine_dirty_mark(struct vitrine_memslot *slot, gfn_t gfn);
+/*
+ * What hardware has logged: the pages of @gpas, the last first. By the thread that has the vCPU
+ * loaded, in any context.
+ */
+void vitrine_dirty_mark_logged(struct vitrine_vcpu *vcpu, const u64 *gpas, unsigned int nr);
+
+static inline bool vitrine_memslot_is_logged(const struct vitrine_memslot *slot)
+{
+	return slot->flags & KVM_MEM_LOG_DIRTY_PAGES;
+}
+
+/* By a thread that has a vCPU loaded. */
 static inline void vitrine_memslot_mark_dirty(struct vitrine_memslot *slot, gfn_t gfn)
 {
-	unsigned long bit = gfn - slot->base_gfn;
-
-	/*
-	 * Test first: most writes to a logged page find the bit set, and a locked operation is
-	 * dear.
-	 */
-	if (slot->dirty_bitmap && !test_bit(bit, slot->dirty_bitmap))
-		set_bit(bit, slot->dirty_bitmap);
+	if (unlikely(vitrine_memslot_is_logged(slot)))
+		vitrine_dirty_mark(slot, gfn);
 }
 
 /* Whole words, as KVM_GET_DIRTY_LOG copies them. */

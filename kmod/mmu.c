@@ -104,12 +104,17 @@ static void retire_table(u64 *table, int level, struct vitrine_mmu_sweep *sweep)
 	sweep->nr_tables++;
 }
 
-static bool sweep_leaf(u64 *entry, enum vitrine_mmu_op op)
+static bool sweep_leaf(u64 *entry, int level, enum vitrine_mmu_op op)
 {
 	switch (op) {
 	case VITRINE_MMU_ZAP:
 		WRITE_ONCE(*entry, 0);
 		return true;
+	case VITRINE_MMU_CLEAN:
+		if (level == 1)
+			return vitrine_pte_writable(READ_ONCE(*entry)) &&
+			       vitrine_pte_clear_dirty(entry);
+		fallthrough;
 	case VITRINE_MMU_WRITE_PROTECT:
 		return vitrine_pte_writable(READ_ONCE(*entry)) && vitrine_pte_clear_writable(entry);
 	case VITRINE_MMU_AGE:
@@ -134,7 +139,7 @@ static void sweep_table(u64 *table, int level, gfn_t first, gfn_t last,
 		if (!vitrine_pte_present(old))
 			continue;
 		if (vitrine_pte_leaf(old, level)) {
-			sweep->changed |= sweep_leaf(entry, sweep->op);
+			sweep->changed |= sweep_leaf(entry, level, sweep->op);
 		} else if (sweep->op == VITRINE_MMU_ZAP && gfn >= first && gfn + span <= last) {
 			WRITE_ONCE(*entry, 0);
 			retire_table(vitrine_pte_table(old), level - 1, sweep);
@@ -195,9 +200,33 @@ static void sweep_whole(struct vitrine_vm *vm, gfn_t first, gfn_t last, enum vit
 	write_unlock(&vm->mmu.lock);
 }
 
+enum vitrine_mmu_op vitrine_mmu_log_op(const struct vitrine_vm *vm)
+{
+	return vm->hw_log_entries ? VITRINE_MMU_CLEAN : VITRINE_MMU_WRITE_PROTECT;
+}
+
+static void sweep_slot(struct vitrine_vm *vm, const struct vitrine_memslot *slot,
+		       enum vitrine_mmu_op op)
+{
+	sweep_whole(vm, slot->base_gfn, slot->base_gfn + slot->nr_pages, op);
+}
+
 void vitrine_mmu_zap_slot(struct vitrine_vm *vm, const struct vitrine_memslot *slot)
 {
-	sweep_whole(vm, slot->base_gfn, slot->base_gfn + slot->nr_pages, VITRINE_MMU_ZAP);
+	sweep_slot(vm, slot, VITRINE_MMU_ZAP);
+	WRITE_ONCE(vm->mmu.no_hw_log, false);
+}
+
+void vitrine_mmu_stop_hw_log(struct vitrine_vm *vm, const struct vitrine_memslot *slot)
+{
+	/* Who maps after the sweep had the lock sees this, and the sweep takes what came before. */
+	WRITE_ONCE(vm->mmu.no_hw_log, true);
+	sweep_slot(vm, slot, VITRINE_MMU_ZAP);
+}
+
+void vitrine_mmu_log_slot(struct vitrine_vm *vm, const struct vitrine_memslot *slot)
+{
+	sweep_slot(vm, slot, vitrine_mmu_log_op(vm));
 }
 
 void vitrine_mmu_zap_all(struct vitrine_vm *vm)
@@ -216,12 +245,6 @@ void vitrine_mmu_zap_all(struct vitrine_vm *vm)
 	}
 	vitrine_mmu_sweep_finish(vm, &sweep);
 	write_unlock(&vm->mmu.lock);
-}
-
-void vitrine_mmu_write_protect(struct vitrine_vm *vm, const struct vitrine_memslot *slot,
-			       gfn_t first, unsigned long nr_pages)
-{
-	sweep_whole(vm, first, first + nr_pages, VITRINE_MMU_WRITE_PROTECT);
 }
 
 /* Lock held for writing. */

@@ -43,6 +43,7 @@ struct page;
  * @invalidate_hit: one of them covers memory of a slot
  * @invalidate_start: @invalidate_end: the host-virtual range they cover together
  * @catch_page_gone: @catch_page_mapped: see vitrine_mmu_map_catch_page()
+ * @no_hw_log: translations made now are logged by faults, even where hardware could
  * @nr_tables: pages of tables below the root, for statistics and the shrinker
  * @node: in the shrinker's list, under its mutex
  * @shrink_gfn: where the shrinker goes on
@@ -59,6 +60,7 @@ struct vitrine_mmu {
 	unsigned long invalidate_end;
 	bool catch_page_gone;
 	bool catch_page_mapped;
+	bool no_hw_log;
 	atomic_long_t nr_tables;
 	struct list_head node;
 	gfn_t shrink_gfn;
@@ -124,8 +126,13 @@ extern const struct vitrine_ioctl vitrine_mmu_ioctls[];	/* SET_NR_MMU_PAGES, GET
 /* For memslot.c, under vm->slots_lock. */
 void vitrine_mmu_publish_slots(struct vitrine_vm *vm, struct vitrine_memslots *slots);
 void vitrine_mmu_zap_slot(struct vitrine_vm *vm, const struct vitrine_memslot *slot);
-void vitrine_mmu_write_protect(struct vitrine_vm *vm, const struct vitrine_memslot *slot,
-			       gfn_t first, unsigned long nr_pages);
+/* From now on writes to the slot's pages are logged. */
+void vitrine_mmu_log_slot(struct vitrine_vm *vm, const struct vitrine_memslot *slot);
+/*
+ * Zaps the slot; up to the next vitrine_mmu_zap_slot() its pages are logged by faults, and what
+ * hardware had logged is marked.
+ */
+void vitrine_mmu_stop_hw_log(struct vitrine_vm *vm, const struct vitrine_memslot *slot);
 /* Small translations that the host maps large go, to come back large. In vm->mm's context. */
 void vitrine_mmu_zap_collapsible(struct vitrine_vm *vm, const struct vitrine_memslot *slot);
 void vitrine_mmu_zap_all(struct vitrine_vm *vm);
@@ -144,6 +151,7 @@ extern bool vitrine_mmu_nx_huge_pages;
 enum vitrine_mmu_op {
 	VITRINE_MMU_ZAP,		/* lock held for writing */
 	VITRINE_MMU_WRITE_PROTECT,	/* lock held for writing */
+	VITRINE_MMU_CLEAN,		/* likewise: small ones not dirty, large ones not writable */
 	VITRINE_MMU_AGE,		/* test and clear accessed bits */
 	VITRINE_MMU_TEST_YOUNG,
 };
@@ -152,7 +160,7 @@ enum vitrine_mmu_op {
  * struct vitrine_mmu_sweep - one operation over ranges of guest frames
  * @op: what to do
  * @may_block: the lock may be dropped and taken again on the way
- * @changed: something was found; a flush is due for ZAP and WRITE_PROTECT
+ * @changed: something was found; a flush is due for ZAP, WRITE_PROTECT and CLEAN
  * @nr_tables: length of @tables
  * @tables: unlinked, chained by page_private, to be freed after the flush
  */
@@ -164,6 +172,8 @@ struct vitrine_mmu_sweep {
 	struct page *tables;
 };
 
+/* What makes the next write to a page be logged. */
+enum vitrine_mmu_op vitrine_mmu_log_op(const struct vitrine_vm *vm);
 /* Guest frames from @first up to, not including, @last. */
 void vitrine_mmu_sweep(struct vitrine_vm *vm, gfn_t first, gfn_t last,
 		       struct vitrine_mmu_sweep *sweep);

@@ -42,9 +42,11 @@ struct host_frame {
 /* Beside EXIT_RESUME and -errno: tables stand where a large translation belongs. */
 #define MAP_REPLACE	3
 
-static bool is_logging(const struct vitrine_memslot *slot)
+/* Will hardware tell of writes to a page that the guest may write? */
+static bool is_logged_by_hw(const struct vitrine_vm *vm, const struct vitrine_memslot *slot)
 {
-	return slot->flags & KVM_MEM_LOG_DIRTY_PAGES;
+	return vitrine_memslot_is_logged(slot) && vm->hw_log_entries &&
+	       !READ_ONCE(vm->mmu.no_hw_log);
 }
 
 static int cache_fill(struct vitrine_mmu_cache *cache)
@@ -193,7 +195,7 @@ static int frame_level(struct vitrine_vm *vm, const struct vitrine_memslot *slot
 	int level;
 
 	/* Most pages are small, and their struct page tells at once. */
-	if (!frame->page || is_logging(slot) ||
+	if (!frame->page || vitrine_memslot_is_logged(slot) ||
 	    !(PageCompound(frame->page) || is_zone_device_page(frame->page)))
 		return 1;
 	level = slot_level(slot, gfn, hva);
@@ -202,7 +204,7 @@ static int frame_level(struct vitrine_vm *vm, const struct vitrine_memslot *slot
 
 /* A table in the place of the empty or large leaf @old; true if @entry now holds @old, a table. */
 static bool add_table(struct vitrine_vm *vm, struct vitrine_mmu_cache *cache, u64 *entry, u64 *old,
-		      int level, bool nx_split)
+		      int level, bool nx_split, bool hw_log)
 {
 	u64 *table = cache->table[cache->nr - 1];
 	u64 new = vitrine_pte_make_table(table, nx_split);
@@ -213,8 +215,11 @@ static bool add_table(struct vitrine_vm *vm, struct vitrine_mmu_cache *cache, u6
 	 * No flush: the small translations lead where the large one did and forbid nothing that it
 	 * allowed, and a CPU that still knows the large one faults once where they allow more.
 	 */
-	for (index = 0; split && index < VITRINE_PTE_ENTRIES; index++)
+	for (index = 0; split && index < VITRINE_PTE_ENTRIES; index++) {
 		table[index] = vitrine_pte_split(*old, level, index);
+		if (hw_log && level == 2)
+			table[index] = vitrine_pte_make_logged(table[index]);
+	}
 	if (!try_cmpxchg64(entry, old, new)) {
 		if (split)
 			clear_page(table);
@@ -235,7 +240,9 @@ static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
 	gfn_t gfn = fault->gpa >> PAGE_SHIFT;
 	int level, target = frame_level(vm, slot, gfn, frame);
 	bool nx_split = target > 1 && fault->exec && vitrine_mmu_nx_huge_pages;
-	bool write = frame->writable && (fault->write || !is_logging(slot));
+	bool hw_log = is_logged_by_hw(vm, slot);
+	bool write = frame->writable &&
+		     (fault->write || hw_log || !vitrine_memslot_is_logged(slot));
 	u64 *table = vm->mmu.root, *entry, old, new;
 
 	if (nx_split)
@@ -258,7 +265,7 @@ static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
 			if (vitrine_pte_present(old) &&
 			    vitrine_pte_permits(old, fault->write, fault->exec))
 				return EXIT_RESUME;
-			if (add_table(vm, &vcpu->mmu_cache, entry, &old, level, nx_split))
+			if (add_table(vm, &vcpu->mmu_cache, entry, &old, level, nx_split, hw_log))
 				break;
 		}
 		table = vitrine_pte_table(old);
@@ -267,6 +274,8 @@ static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
 	new = vitrine_pte_make_leaf(frame->pfn, level, write,
 				    level == 1 || !vitrine_mmu_nx_huge_pages, frame->writable,
 				    frame->ram);
+	if (hw_log && !fault->write)
+		new = vitrine_pte_make_logged(new);
 	if (vitrine_pte_present(old)) {
 		if (vitrine_pte_permits(old, fault->write, fault->exec))
 			return EXIT_RESUME;
@@ -335,7 +344,7 @@ static bool fix_present(struct vitrine_vm *vm, struct vitrine_memslot *slot,
 	}
 	fixed = vitrine_pte_permits(old, fault->write, fault->exec);
 	if (fixed || !vitrine_pte_permits(old, false, fault->exec) ||
-	    !vitrine_pte_host_writable(old) || (level > 1 && is_logging(slot)))
+	    !vitrine_pte_host_writable(old) || (level > 1 && vitrine_memslot_is_logged(slot)))
 		goto out;
 	if (try_cmpxchg64(entry, &old, vitrine_pte_make_writable(old)))
 		vitrine_memslot_mark_dirty(slot, gfn);

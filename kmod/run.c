@@ -160,6 +160,14 @@ static int serve_requests(struct vitrine_vcpu *vcpu)
 		vitrine_kvmclock_write_page(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_STEAL))
 		vitrine_steal_write_page(vcpu);
+	if (take_request(vcpu, VITRINE_REQ_LOG_MODE))
+		vitrine_backend->update_dirty_log(vcpu);
+	if (take_request(vcpu, VITRINE_REQ_DIRTY_RING) && vitrine_dirty_ring_soft_full(vcpu)) {
+		/* Until the VMM has made room. */
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_DIRTY_RING);
+		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+		return EXIT_USER;
+	}
 	if (take_request(vcpu, VITRINE_REQ_NMI)) {
 		int queued = atomic_xchg(&vcpu->nmi_queued, 0);
 

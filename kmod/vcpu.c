@@ -7,6 +7,7 @@
 #include <linux/anon_inodes.h>
 #include <linux/build_bug.h>
 #include <linux/err.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/jiffies.h>
@@ -95,6 +96,16 @@ static struct preempt_ops preempt_ops = {
 	.sched_in = sched_in,
 	.sched_out = sched_out,
 };
+
+struct vitrine_vcpu *vitrine_vcpu_current(void)
+{
+	struct preempt_notifier *notifier;
+
+	hlist_for_each_entry(notifier, &current->preempt_notifiers, link)
+		if (notifier->ops == &preempt_ops)
+			return container_of(notifier, struct vitrine_vcpu, preempt_notifier);
+	return NULL;
+}
 
 /*
  * From here to the put this thread's CPU holds the vCPU's state, wherever the scheduler moves it.
@@ -283,9 +294,12 @@ static vm_fault_t vcpu_fd_fault(struct vm_fault *vmf)
 	struct vitrine_vcpu *vcpu = vmf->vma->vm_file->private_data;
 	struct page *page;
 
-	if (vmf->pgoff >= ARRAY_SIZE(vcpu->run_pages))
+	if (vmf->pgoff < ARRAY_SIZE(vcpu->run_pages))
+		page = vcpu->run_pages[vmf->pgoff];
+	else
+		page = vitrine_dirty_ring_page(vcpu, vmf->pgoff);
+	if (!page)
 		return VM_FAULT_SIGBUS;
-	page = vcpu->run_pages[vmf->pgoff];
 	get_page(page);
 	vmf->page = page;
 	return 0;
@@ -295,6 +309,15 @@ static const struct vm_operations_struct vcpu_vm_ops = { .fault = vcpu_fd_fault 
 
 static int vcpu_fd_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct vitrine_vcpu *vcpu = file->private_data;
+
+	/* A private copy of the ring would be a log that nobody writes. */
+	if ((vitrine_dirty_ring_page(vcpu, vma->vm_pgoff) ||
+	     vitrine_dirty_ring_page(vcpu, vma->vm_pgoff + vma_pages(vma) - 1)) &&
+	    (vma->vm_flags & VM_EXEC || !(vma->vm_flags & VM_SHARED))) {
+		pr_debug_ratelimited("mmap: the dirty ring must be shared and not executable\n");
+		return -EINVAL;
+	}
 	vma->vm_ops = &vcpu_vm_ops;
 	return 0;
 }
@@ -362,9 +385,12 @@ static struct vitrine_vcpu *alloc_vcpu(struct vitrine_vm *vm, u32 id)
 	ret = alloc_run_area(vcpu);
 	if (ret)
 		goto err_free_vcpu;
-	ret = vitrine_fpu_create(vcpu);
+	ret = vitrine_dirty_ring_create(vcpu);
 	if (ret)
 		goto err_free_run;
+	ret = vitrine_fpu_create(vcpu);
+	if (ret)
+		goto err_free_ring;
 	if (vm->irq.mode != VITRINE_IRQCHIP_NONE) {
 		ret = vitrine_lapic_create(vcpu);
 		if (ret)
@@ -376,6 +402,8 @@ static struct vitrine_vcpu *alloc_vcpu(struct vitrine_vm *vm, u32 id)
 
 err_free_fpu:
 	vitrine_fpu_free(vcpu);
+err_free_ring:
+	vitrine_dirty_ring_free(vcpu);
 err_free_run:
 	free_run_area(vcpu);
 err_free_vcpu:
@@ -391,6 +419,7 @@ void vitrine_vcpu_destroy(struct vitrine_vcpu *vcpu)
 	vitrine_cpuid_free(vcpu);
 	vitrine_fpu_free(vcpu);
 	vitrine_mmu_cache_free(vcpu);
+	vitrine_dirty_ring_free(vcpu);
 	free_run_area(vcpu);
 	vitrine_backend->vcpu_free(vcpu);
 }
@@ -399,7 +428,8 @@ void vitrine_vcpu_destroy(struct vitrine_vcpu *vcpu)
 int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 {
 	struct vitrine_vcpu *vcpu;
-	int ret;
+	struct file *file;
+	int fd, ret;
 
 	if (vm->nr_vcpus >= VITRINE_MAX_VCPUS || id >= (vm->max_vcpu_id ?: VITRINE_MAX_VCPU_IDS))
 		return -EINVAL;
@@ -425,21 +455,32 @@ int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 	ret = xa_err(xa_store(&vm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT));
 	if (ret)
 		goto err_destroy;
-	vitrine_vm_get(vm);
-	ret = anon_inode_getfd("vitrine-vcpu", &vcpu_fops, vcpu, O_RDWR | O_CLOEXEC);
-	if (ret < 0)
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0) {
+		ret = fd;
 		goto err_erase;
+	}
+	vitrine_vm_get(vm);
+	file = anon_inode_getfile("vitrine-vcpu", &vcpu_fops, vcpu, O_RDWR);
+	if (IS_ERR(file)) {
+		ret = PTR_ERR(file);
+		goto err_put_fd;
+	}
 	vm->nr_vcpus++;
 	xa_store(&vm->vcpu_by_id, id, vcpu, GFP_KERNEL_ACCOUNT);
 	/* Pairs with those who walk the vCPUs: what the count covers is whole. */
 	smp_wmb();
 	atomic_inc(&vm->online_vcpus);
 	vitrine_clock_update(vm, false);
-	return ret;
+	/* Last: whoever guesses the number must not run a vCPU that nobody would kick. */
+	fd_install(fd, file);
+	return fd;
 
+err_put_fd:
+	put_unused_fd(fd);
+	vitrine_vm_put(vm);
 err_erase:
 	xa_erase(&vm->vcpus, vcpu->index);
-	vitrine_vm_put(vm);
 err_destroy:
 	vitrine_vcpu_destroy(vcpu);
 err_release:

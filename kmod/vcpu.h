@@ -12,6 +12,7 @@
 #include <linux/types.h>
 #include <asm/fpu/types.h>
 
+#include "dirty_ring.h"
 #include "event.h"
 #include "fetch.h"
 #include "insn.h"
@@ -69,6 +70,8 @@ enum vitrine_request {
 	VITRINE_REQ_DEBUG_EXIT, /* a step or breakpoint of the VMM's: KVM_EXIT_DEBUG */
 	VITRINE_REQ_CLOCK, /* the kvmclock page is out of date */
 	VITRINE_REQ_STEAL, /* so is the page of MSR_KVM_STEAL_TIME */
+	VITRINE_REQ_DIRTY_RING, /* the ring may be full: KVM_EXIT_DIRTY_RING_FULL */
+	VITRINE_REQ_LOG_MODE, /* hardware begins or ends to log writes */
 	VITRINE_REQ_KICK, /* nothing but: come out once */
 	VITRINE_NR_REQUESTS
 };
@@ -162,6 +165,7 @@ struct vitrine_vcpu {
 	struct vitrine_cpuid *cpuid;		/* [v] NULL until KVM_SET_CPUID2 */
 	u8 maxphyaddr;				/* [v] from CPUID */
 
+	struct vitrine_dirty_ring dirty_ring;
 	struct vitrine_mmu_cache mmu_cache;	/* [v] table pages ready for the next fault */
 	struct vitrine_exit exit;		/* [v] */
 	int (*complete_user_exit)(struct vitrine_vcpu *vcpu);	/* [v] runs first in the next RUN */
@@ -227,6 +231,8 @@ void vitrine_vcpu_destroy(struct vitrine_vcpu *vcpu);
 void vitrine_vcpu_reset(struct vitrine_vcpu *vcpu, bool init);
 void vitrine_vcpu_load(struct vitrine_vcpu *vcpu);
 void vitrine_vcpu_put(struct vitrine_vcpu *vcpu);
+/* The vCPU that this thread has loaded, or NULL. */
+struct vitrine_vcpu *vitrine_vcpu_current(void);
 /* #UD, #GP and so on for a vendor-neutral caller; a triple fault becomes a request. */
 void vitrine_vcpu_queue_exception(struct vitrine_vcpu *vcpu, u8 nr, bool has_error, u32 error_code);
 void vitrine_vcpu_queue_page_fault(struct vitrine_vcpu *vcpu, u64 cr2, u32 error_code);

@@ -87,6 +87,8 @@ struct vitrine_vm *vitrine_vm_create(void)
 	vm->default_tsc_khz = tsc_khz;
 	vitrine_backend->vm_init(vm);
 	vitrine_clock_init(vm);
+	if (vitrine_backend->dirty_log_entries)
+		vm->hw_log_entries = vitrine_backend->dirty_log_entries();
 
 	preempt_notifier_inc();
 	ret = vitrine_hardware_get();
@@ -346,6 +348,9 @@ static long vm_ioctl_enable_cap(void *obj, struct vitrine_ioctl_arg *arg)
 	switch (cap->cap) {
 	case KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2:
 		return vitrine_dirty_set_manual(vm, cap->args[0]);
+	case KVM_CAP_DIRTY_LOG_RING:
+	case KVM_CAP_DIRTY_LOG_RING_ACQ_REL:
+		return vitrine_dirty_ring_enable(vm, cap->args[0]);
 	case KVM_CAP_EXCEPTION_PAYLOAD:
 		vm->exception_payload = cap->args[0];
 		return 0;
@@ -411,6 +416,7 @@ static const struct vitrine_ioctl *const vm_tables[] = {
 	vitrine_memslot_ioctls,
 	vitrine_mmu_ioctls,
 	vitrine_dirty_ioctls,
+	vitrine_dirty_ring_ioctls,
 	vitrine_irq_vm_ioctls,
 	vitrine_ioeventfd_ioctls,
 	vitrine_coalesced_ioctls,

@@ -71,6 +71,9 @@ struct vitrine_vm {
 	struct vitrine_memslots
 		*spare_slots; /* [s] writers only: the array that the next change edits */
 	struct xarray slot_by_id;		/* [s] writers only */
+	unsigned int nr_logged;			/* [s] slots with KVM_MEM_LOG_DIRTY_PAGES */
+	u32 dirty_ring_bytes; /* [m], [s] KVM_CAP_DIRTY_LOG_RING: of each vCPU's; 0: bitmaps */
+	u32 hw_log_entries; /* [I] pages that hardware logs before it exits; 0: logged by faults */
 	u64 dirty_log_caps; /* [s] KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: KVM_DIRTY_LOG_* in force */
 	struct vitrine_mmu mmu;		/* [n] */
 	struct mmu_notifier notifier;	/* [I] */

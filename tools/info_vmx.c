@@ -97,7 +97,7 @@ static const struct capability {
 	{ CPU2, 13, UNUSED, "Enable VM functions" },
 	{ CPU2, 14, UNUSED, "VMCS shadowing" },
 	{ CPU2, 16, UNUSED, "RDSEED exiting" },
-	{ CPU2, 17, UNUSED, "Enable PML" },
+	{ CPU2, 17, OPTIONAL, "Enable PML" },
 	{ CPU2, 18, UNUSED, "EPT-violation #VE" },
 	{ CPU2, 20, UNUSED, "Enable XSAVES/XRSTORS" },
 	{ CPU2, 22, UNUSED, "Mode-based execute control for EPT" },

@@ -42,7 +42,8 @@
  * @vms: living virtual machines
  * @ept_in_use: @vpid_in_use: feature used by this module (0 or 1)
  * @tpr_shadow_in_use: @apicv_in_use: likewise
- * @reserved: zero
+ * @pml_in_use: likewise: VMs created now have writes logged by the CPU (page-modification log)
+ * @reserved8: @reserved: zero
  */
 struct vitrine_caps {
 	__u64 vmx_msr[VITRINE_NR_VMX_MSRS];
@@ -53,7 +54,9 @@ struct vitrine_caps {
 	__u8 vpid_in_use;
 	__u8 tpr_shadow_in_use;
 	__u8 apicv_in_use;
-	__u32 reserved[3];
+	__u8 pml_in_use;
+	__u8 reserved8[3];
+	__u32 reserved[2];
 };
 
 #define VITRINE_GET_CAPS	_IOR(VITRINE_IOC_MAGIC, 0x00, struct vitrine_caps)

@@ -68,6 +68,7 @@ static const struct control controls[] = {
 	{ CPU2, SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE, false, "Virtualize x2APIC mode" },
 	{ CPU2, SECONDARY_EXEC_APIC_REGISTER_VIRT, false, "APIC-register virtualization" },
 	{ CPU2, SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY, false, "Virtual-interrupt delivery" },
+	{ CPU2, SECONDARY_EXEC_ENABLE_PML, false, "Enable PML" },
 	{ CPU2, SECONDARY_EXEC_TSC_SCALING, false, "Use TSC scaling" },
 	{ EXIT, VM_EXIT_SAVE_DEBUG_CONTROLS, true, "Save debug controls" },
 	{ EXIT, VM_EXIT_HOST_ADDR_SPACE_SIZE, true, "Host address-space size" },
@@ -244,6 +245,9 @@ int vmx_caps_read(struct vmx_caps *caps, bool log_missing)
 	caps->apicv = caps->tpr_shadow && (caps->cpu2 & APICV_CTLS) == APICV_CTLS;
 	caps->cpu &= ~CPU_BASED_TPR_SHADOW;
 	caps->cpu2 &= ~APICV_CTLS;
+	/* It logs what sets an entry's dirty bit; it is turned on while there is something to log. */
+	caps->pml = caps->cpu2 & SECONDARY_EXEC_ENABLE_PML && caps->ept_ad;
+	caps->cpu2 &= ~SECONDARY_EXEC_ENABLE_PML;
 	caps->tsc_scaling = caps->cpu2 & SECONDARY_EXEC_TSC_SCALING;
 	caps->invpcid = caps->cpu2 & SECONDARY_EXEC_ENABLE_INVPCID;
 	caps->rdtscp = caps->cpu2 & SECONDARY_EXEC_ENABLE_RDTSCP;

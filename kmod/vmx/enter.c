@@ -273,6 +273,8 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 
 	vmx_mitigate_before_user();
 	vitrine_guest_time_exit();
+	if (unlikely(vmx->pml_on))
+		vmx_pml_flush(vmx);
 	switch_xcr0(vcpu, false);
 	/* An exit leaves DR7 and DEBUGCTL cleared. */
 	if (unlikely(debugctl))

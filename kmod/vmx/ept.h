@@ -126,10 +126,13 @@ static inline u64 vitrine_pte_make_leaf(kvm_pfn_t pfn, int level, bool write, bo
 {
 	u64 pte = (pfn & ~(vitrine_pte_pages(level) - 1)) << PAGE_SHIFT;
 
-	/* The fault that asks for it is an access: say so now, it spares the CPU a locked write. */
+	/*
+	 * The fault that asks for it is an access: say so now, it spares the CPU a locked write. So
+	 * does dirty, which nobody asks for but the log.
+	 */
 	pte |= VMX_EPT_READABLE_MASK | VMX_EPT_ACCESS_BIT;
 	if (write)
-		pte |= VMX_EPT_WRITABLE_MASK;
+		pte |= VMX_EPT_WRITABLE_MASK | VMX_EPT_DIRTY_BIT;
 	if (exec)
 		pte |= VMX_EPT_EXECUTABLE_MASK;
 	if (host_writable)
@@ -145,7 +148,15 @@ static inline u64 vitrine_pte_make_leaf(kvm_pfn_t pfn, int level, bool write, bo
 
 static inline u64 vitrine_pte_make_writable(u64 pte)
 {
-	return pte | VMX_EPT_WRITABLE_MASK;
+	return pte | VMX_EPT_WRITABLE_MASK | VMX_EPT_DIRTY_BIT;
+}
+
+/* The guest may write where the host may, and the CPU logs the first time (PML). */
+static inline u64 vitrine_pte_make_logged(u64 pte)
+{
+	if (vitrine_pte_host_writable(pte))
+		pte |= VMX_EPT_WRITABLE_MASK;
+	return pte & ~VMX_EPT_DIRTY_BIT;
 }
 
 /*
@@ -160,7 +171,7 @@ static inline u64 vitrine_pte_split(u64 pte, int level, unsigned int index)
 	return pte;
 }
 
-/* Atomic, because the CPU sets accessed and dirty bits behind our back. Both answer: was it set? */
+/* Atomic, because the CPU sets accessed and dirty bits behind our back. All answer: was it set? */
 static inline bool vitrine_pte_clear_writable(u64 *pte)
 {
 	return test_and_clear_bit(ilog2(VMX_EPT_WRITABLE_MASK), (unsigned long *)pte);
@@ -169,6 +180,11 @@ static inline bool vitrine_pte_clear_writable(u64 *pte)
 static inline bool vitrine_pte_clear_accessed(u64 *pte)
 {
 	return test_and_clear_bit(ilog2(VMX_EPT_ACCESS_BIT), (unsigned long *)pte);
+}
+
+static inline bool vitrine_pte_clear_dirty(u64 *pte)
+{
+	return test_and_clear_bit(ilog2(VMX_EPT_DIRTY_BIT), (unsigned long *)pte);
 }
 
 /* The value of the VMCS field "EPT pointer" for these tables. */

@@ -361,6 +361,14 @@ static int handle_preemption_timer(struct vitrine_vcpu *vcpu)
 	return EXIT_RESUME;
 }
 
+/* "Page-Modification Logging": the log was full before the access, and is empty by now. */
+static int handle_pml_full(struct vitrine_vcpu *vcpu)
+{
+	if (unlikely(vcpu->exit.qualification & INTR_INFO_UNBLOCK_NMI))
+		restore_nmi_blocking(vcpu);
+	return EXIT_RESUME;
+}
+
 /* Guests have no device that is not coherent, and INVD would lose the host's data. */
 static int handle_invd_wbinvd(struct vitrine_vcpu *vcpu)
 {
@@ -417,6 +425,7 @@ static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_XSETBV] = handle_xsetbv,
 	[EXIT_REASON_APIC_WRITE] = vmx_exit_apic_write,
 	[EXIT_REASON_INVPCID] = handle_undefined,
+	[EXIT_REASON_PML_FULL] = handle_pml_full,
 };
 
 static int unhandled(struct vitrine_vcpu *vcpu)

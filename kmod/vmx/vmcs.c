@@ -44,6 +44,7 @@ static void write_controls(struct vmx_vcpu *vmx)
 	/* PAUSE does not exit for anybody. */
 
 	vmx_timer_setup(vmx);
+	vmx_pml_setup(vmx);
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, vmx->cpu_ctls);
 	vmcs_write(SECONDARY_VM_EXEC_CONTROL, vmx->cpu2_ctls);
 	vmcs_write(VM_EXIT_CONTROLS, vmx_caps.exit);
@@ -180,11 +181,16 @@ struct vitrine_vcpu *vmx_vcpu_create(struct vitrine_vm *vm)
 	if (!vmx->msr_bitmap)
 		goto err_free_vmcs;
 	memset(vmx->msr_bitmap, 0xff, PAGE_SIZE);
-	ret = alloc_vpid(vmx);
+	ret = vmx_pml_create(vmx, vm);
 	if (ret)
 		goto err_free_bitmap;
+	ret = alloc_vpid(vmx);
+	if (ret)
+		goto err_free_pml;
 	return &vmx->vcpu;
 
+err_free_pml:
+	vmx_pml_free(vmx);
 err_free_bitmap:
 	free_page((unsigned long)vmx->msr_bitmap);
 err_free_vmcs:
@@ -201,6 +207,7 @@ void vmx_vcpu_free(struct vitrine_vcpu *vcpu)
 	vmx_vmcs_clear(vmx);
 	if (vmx->vpid)
 		ida_free(&vpids, vmx->vpid);
+	vmx_pml_free(vmx);
 	free_page((unsigned long)vmx->msr_bitmap);
 	free_page((unsigned long)vmx->vmcs);
 	kmem_cache_free(vcpu_cache, vmx);

@@ -84,6 +84,7 @@ static void report_caps(struct vitrine_caps *caps)
 	caps->tpr_shadow_in_use = vmx_apicv_tpr_shadow_wanted();
 	caps->apicv_in_use = vmx_apicv_wanted();
 	caps->owner = vmx_owner_report();
+	caps->pml_in_use = vmx_pml_in_use();
 }
 
 const struct vitrine_backend vmx_backend = {
@@ -102,6 +103,7 @@ const struct vitrine_backend vmx_backend = {
 	.going_down = going_down,
 
 	.vm_init = vmx_vm_init,
+	.dirty_log_entries = vmx_pml_entries,
 	.vcpu_create = vmx_vcpu_create,
 	.vcpu_free = vmx_vcpu_free,
 	.vcpu_load = vmx_vcpu_load,
@@ -149,6 +151,7 @@ const struct vitrine_backend vmx_backend = {
 	.set_eoi_exits = vmx_set_eoi_exits,
 	.tlb_flush = vmx_tlb_flush,
 	.tlb_flush_guest = vmx_tlb_flush_guest,
+	.update_dirty_log = vmx_pml_update,
 	.set_tsc = vmx_set_tsc,
 	.mmu_root_changed = vmx_mmu_root_changed,
 };

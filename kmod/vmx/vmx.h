@@ -60,6 +60,8 @@ struct vmx_vcpu {
 	u64 cr4_guest_owned;		/* [v] */
 	u64 msr_kernel_gs_base;		/* [v] the guest's, while @guest_loaded is false */
 	unsigned long *msr_bitmap;	/* [I] one page */
+	u64 *pml_log;			/* [I] one page, NULL if the VM does without */
+	bool pml_on;			/* [v] */
 	struct vmx_autoload autoload;	/* [v] */
 	struct vmx_host_state host;	/* [c] */
 	bool guest_tf;			/* [v] in a step of the VMM's: the guest has TF itself */
@@ -141,6 +143,16 @@ int vmx_exit_eoi(struct vitrine_vcpu *vcpu);
 void vmx_timer_setup(struct vmx_vcpu *vmx);
 /* Right before an entry while a deadline is set, and once after that. */
 void vmx_timer_update(struct vmx_vcpu *vmx);
+
+/* pml.c */
+bool vmx_pml_in_use(void);
+u32 vmx_pml_entries(void);
+int vmx_pml_create(struct vmx_vcpu *vmx, const struct vitrine_vm *vm);
+void vmx_pml_free(struct vmx_vcpu *vmx);
+void vmx_pml_setup(struct vmx_vcpu *vmx);
+void vmx_pml_update(struct vitrine_vcpu *vcpu);
+/* Right after an exit, interrupts off: hands what was logged to the neutral code. */
+void vmx_pml_flush(struct vmx_vcpu *vmx);
 
 /* vmcs.c */
 struct vitrine_vcpu *vmx_vcpu_create(struct vitrine_vm *vm);
