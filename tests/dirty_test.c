@@ -19,6 +19,7 @@
 #define SLOT		1
 #define SLOT_GPA	0x40000000ul
 #define NR_PAGES	1000ul		/* the bitmap's last word is not full */
+#define PML		"/sys/module/vitrine/parameters/pml"
 #define NR_WORDS	((NR_PAGES + 63) / 64)
 
 FIXTURE(dirty) {
@@ -27,6 +28,13 @@ FIXTURE(dirty) {
 	uint8_t *memory;		/* aligned to a large page */
 	uint64_t bitmap[NR_WORDS + 1];
 };
+
+/* Where the CPU logs writes (PML), that is one way, and faults are the other. */
+FIXTURE_VARIANT(dirty) {
+	const char *pml;
+};
+FIXTURE_VARIANT_ADD(dirty, by_hardware) { .pml = "1" };
+FIXTURE_VARIANT_ADD(dirty, by_faults) { .pml = "0" };
 
 static int set_slot(struct test_vm *vm, uint64_t gpa, void *hva, uint32_t flags)
 {
@@ -94,6 +102,7 @@ FIXTURE_SETUP(dirty)
 	ASSERT_NE(MAP_FAILED, (void *)area);
 	self->memory = (uint8_t *)(((uintptr_t)area + LARGE - 1) & ~(LARGE - 1));
 	ASSERT_EQ(0, madvise(self->memory, 2 * LARGE, MADV_NOHUGEPAGE));
+	test_write_file(PML, variant->pml);
 	self->vm = test_vm_create();
 	self->vcpu = test_vcpu_create(self->vm, 0);
 	test_access_start(self->vcpu);
@@ -104,6 +113,7 @@ FIXTURE_TEARDOWN(dirty)
 {
 	test_vcpu_free(self->vcpu);
 	test_vm_free(self->vm);
+	test_write_file(PML, "1");
 }
 
 TEST_F(dirty, written_pages_are_told_once)
@@ -253,6 +263,33 @@ TEST_F(dirty, by_hand_only_what_is_cleared_is_forgotten)
 	ASSERT_EQ(0, clear_log(self->vm, 0, NR_PAGES, self->bitmap));
 	ASSERT_EQ(0, get_log(self->vm, SLOT, self->bitmap));
 	EXPECT_EQ(0, weight(self->bitmap));
+}
+
+/* Nothing is write-protected by a start like that: large pages stay until they are cleared. */
+TEST_F(dirty, large_pages_can_start_dirty)
+{
+	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	ASSERT_EQ(0, madvise(self->memory, 2 * LARGE, MADV_HUGEPAGE));
+	memset(self->memory, 0, 2 * LARGE);
+	ASSERT_EQ(0, enable_manual(self->vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+					     KVM_DIRTY_LOG_INITIALLY_SET));
+	ASSERT_EQ(0, set_slot(self->vm, SLOT_GPA, self->memory, 0));
+	for (unsigned long page = 0; page < NR_PAGES; page += 50)
+		test_access_write(self->vcpu, gpa(page), 1);
+	ASSERT_EQ(0, set_slot(self->vm, SLOT_GPA, self->memory, KVM_MEM_LOG_DIRTY_PAGES));
+	test_access_write(self->vcpu, gpa(3), 1);
+	ASSERT_EQ(0, clear_log(self->vm, 64, 64, self->bitmap));
+	test_access_write(self->vcpu, gpa(70), 1);
+	ASSERT_EQ(0, get_log(self->vm, SLOT, self->bitmap));
+	EXPECT_TRUE(is_set(self->bitmap, 70));
+	EXPECT_EQ(NR_PAGES - 63, weight(self->bitmap));
+	ASSERT_EQ(0, clear_log(self->vm, 0, NR_PAGES, self->bitmap));
+	test_access_write(self->vcpu, gpa(70), 2);
+	test_access_write(self->vcpu, gpa(600), 2);
+	ASSERT_EQ(0, get_log(self->vm, SLOT, self->bitmap));
+	EXPECT_TRUE(is_set(self->bitmap, 70));
+	EXPECT_TRUE(is_set(self->bitmap, 600));
+	EXPECT_EQ(2, weight(self->bitmap));
 }
 
 TEST_F(dirty, by_hand_everything_can_start_dirty)
