@@ -455,7 +455,7 @@ int vitrine_mmu_map_catch_page(struct vitrine_vcpu *vcpu, struct page *page)
 		entry = &table[vitrine_pte_index(VITRINE_CATCH_GFN, level)];
 		old = READ_ONCE(*entry);
 		while (!vitrine_pte_present(old))
-			if (add_table(vm, &vcpu->mmu_cache, entry, &old, level, false))
+			if (add_table(vm, &vcpu->mmu_cache, entry, &old, level, false, false))
 				break;
 		if (WARN_ON_ONCE(vitrine_pte_leaf(old, level)))
 			goto out;
