@@ -106,18 +106,19 @@ static bool is_64bit_call(struct vitrine_vcpu *vcpu)
 	return vitrine_backend->get_code_mode(vcpu, &base) == VITRINE_INSN_64;
 }
 
-static void end_hypercall(struct vitrine_vcpu *vcpu, u64 ret)
+static int end_hypercall(struct vitrine_vcpu *vcpu, u64 ret, bool long_mode)
 {
-	vcpu->regs[VITRINE_REG_RAX] = is_64bit_call(vcpu) ? ret : (u32)ret;
+	vcpu->regs[VITRINE_REG_RAX] = long_mode ? ret : (u32)ret;
 	vitrine_backend->skip_insn(vcpu);
+	return EXIT_RESUME;
 }
 
 /* A VMM that moved RIP meanwhile has given the instruction up. */
 static int complete_hypercall(struct vitrine_vcpu *vcpu)
 {
-	if (vitrine_rip_read(vcpu) == vcpu->user_exit_rip)
-		end_hypercall(vcpu, READ_ONCE(vcpu->run->hypercall.ret));
-	return EXIT_RESUME;
+	if (vitrine_rip_read(vcpu) != vcpu->user_exit_rip)
+		return EXIT_RESUME;
+	return end_hypercall(vcpu, READ_ONCE(vcpu->run->hypercall.ret), is_64bit_call(vcpu));
 }
 
 /* A range of pages becomes shared or private: whether that means anything is the VMM's to know. */
@@ -127,10 +128,8 @@ static int map_gpa_range(struct vitrine_vcpu *vcpu, u64 gpa, u64 nr_pages, u64 a
 	struct kvm_run *run = vcpu->run;
 	u64 gfn = gpa >> PAGE_SHIFT;
 
-	if (offset_in_page(gpa) || gfn + nr_pages <= gfn) {
-		end_hypercall(vcpu, -KVM_EINVAL);
-		return EXIT_RESUME;
-	}
+	if (offset_in_page(gpa) || gfn + nr_pages <= gfn)
+		return end_hypercall(vcpu, -KVM_EINVAL, long_mode);
 	run->exit_reason = KVM_EXIT_HYPERCALL;
 	run->hypercall.nr = KVM_HC_MAP_GPA_RANGE;
 	run->hypercall.args[0] = gpa;
@@ -155,15 +154,12 @@ int vitrine_exit_hypercall(struct vitrine_vcpu *vcpu)
 		.long_mode = long_mode,
 	};
 
-	if (vitrine_backend->get_cpl(vcpu)) {
-		end_hypercall(vcpu, -KVM_EPERM);
-		return EXIT_RESUME;
-	}
+	if (vitrine_backend->get_cpl(vcpu))
+		return end_hypercall(vcpu, -KVM_EPERM, long_mode);
 	if (call.nr == KVM_HC_MAP_GPA_RANGE &&
 	    READ_ONCE(vcpu->vm->exit_hypercalls) & BIT(KVM_HC_MAP_GPA_RANGE))
 		return map_gpa_range(vcpu, call.arg[0], call.arg[1], call.arg[2], long_mode);
-	end_hypercall(vcpu, vitrine_hypercall(vcpu, &call));
-	return EXIT_RESUME;
+	return end_hypercall(vcpu, vitrine_hypercall(vcpu, &call), long_mode);
 }
 
 /* NOT_VMMCALL, or what the exit comes to: the guest executes the new instruction, or a fault. */

@@ -5,7 +5,6 @@
  * for out of it; who reads needs no lock, and the file keeps the VM alive.
  */
 #include <linux/anon_inodes.h>
-#include <linux/build_bug.h>
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -21,14 +20,8 @@
 #include "vm.h"
 
 #define NAME_BYTES	48
-
-/* struct kvm_stats_desc ends in a name whose length the file's header tells. */
-struct descriptor {
-	struct kvm_stats_desc desc;
-	char name[NAME_BYTES];
-};
-
-static_assert(sizeof(struct descriptor) == sizeof(struct kvm_stats_desc) + NAME_BYTES);
+/* It ends in a name whose length the file's header tells. */
+#define DESC_BYTES	(sizeof(struct kvm_stats_desc) + NAME_BYTES)
 
 struct row {
 	const char *name;
@@ -71,10 +64,8 @@ static void set_unit(struct kvm_stats_desc *desc, const char *name)
 	}
 }
 
-static void describe(struct descriptor *out, const struct row *row)
+static void describe(struct kvm_stats_desc *desc, const struct row *row)
 {
-	struct kvm_stats_desc *desc = &out->desc;
-
 	if (row->size > 1) {
 		/* By exit reason: a bucket a number. */
 		desc->flags = KVM_STATS_TYPE_LINEAR_HIST;
@@ -85,13 +76,13 @@ static void describe(struct descriptor *out, const struct row *row)
 	desc->size = row->size;
 	desc->offset = row->offset;
 	set_unit(desc, row->name);
-	strscpy(out->name, row->name, sizeof(out->name));
+	strscpy(desc->name, row->name, NAME_BYTES);
 }
 
 struct image {
 	struct kvm_stats_header header;
 	char id[NAME_BYTES];
-	struct descriptor desc[];
+	u8 desc[];	/* of DESC_BYTES each */
 };
 
 /* Header, id, descriptors, values; @id is what the VM or vCPU is called. */
@@ -99,7 +90,7 @@ static ssize_t read_image(char __user *user, size_t len, loff_t *pos, const char
 			  const struct row *rows, unsigned int nr_rows, const void *values,
 			  size_t value_bytes)
 {
-	size_t data_offset = struct_size_t(struct image, desc, nr_rows);
+	size_t data_offset = sizeof(struct image) + nr_rows * DESC_BYTES;
 	struct image *image;
 	unsigned int i;
 	ssize_t ret;
@@ -116,7 +107,7 @@ static ssize_t read_image(char __user *user, size_t len, loff_t *pos, const char
 	};
 	strscpy(image->id, id, sizeof(image->id));
 	for (i = 0; i < nr_rows; i++)
-		describe(&image->desc[i], &rows[i]);
+		describe((void *)&image->desc[i * DESC_BYTES], &rows[i]);
 	memcpy((u8 *)image + data_offset, values, value_bytes);
 	ret = simple_read_from_buffer(user, len, pos, image, data_offset + value_bytes);
 	kfree(image);

@@ -12,7 +12,6 @@
 #define NR_CHIPS		3
 #define XSAVE_BYTES		16384
 
-
 /* In the order in which they are put back. */
 struct vcpu_state {
 	struct kvm_sregs2 sregs;
