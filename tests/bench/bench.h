@@ -36,6 +36,7 @@ struct bench_row {
 	const void *arg;
 	int op;
 	unsigned int cpus;	/* CPUs of the machine that it takes; 0 is 1 */
+	bool once;		/* a second measurement would find what the first left */
 };
 
 /* Guest code that loops over an operation, see BENCH_LOOP(). */

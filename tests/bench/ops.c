@@ -18,7 +18,7 @@ static void measure(const struct bench_row *row, unsigned int runs)
 	unsigned int run;
 
 	printf("%s\t%s", row->group, row->name);
-	for (run = 0; run < runs; run++) {
+	for (run = 0; run < (row->once ? 1 : runs); run++) {
 		uint64_t ticks = sysconf(_SC_NPROCESSORS_ONLN) < (long)row->cpus ?
 				 BENCH_NOT_OFFERED : row->measure(row);
 
@@ -26,7 +26,8 @@ static void measure(const struct bench_row *row, unsigned int runs)
 			printf("\tnot offered");
 			break;
 		}
-		printf("\t%llu", (unsigned long long)ticks);
+		if (ticks || !row->once)
+			printf("\t%llu", (unsigned long long)ticks);
 	}
 	printf("\n");
 	fflush(stdout);
