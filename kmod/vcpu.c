@@ -435,14 +435,14 @@ int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 		return -EINVAL;
 	if (xa_load(&vm->vcpu_by_id, id))
 		return -EEXIST;
-	/* Nobody finds it before it is certain to stay; then there must be room. */
+	/* Nobody finds it, by id or index, before it is sure to stay; then there must be room. */
 	ret = xa_reserve(&vm->vcpu_by_id, id, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		return ret;
 	vcpu = alloc_vcpu(vm, id);
 	if (IS_ERR(vcpu)) {
 		ret = PTR_ERR(vcpu);
-		goto err_release;
+		goto err_release_id;
 	}
 	mutex_lock(&vcpu->mutex);
 	vitrine_vcpu_load(vcpu);
@@ -452,13 +452,13 @@ int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 	mutex_unlock(&vcpu->mutex);
 
 	vcpu->index = vm->nr_vcpus;
-	ret = xa_err(xa_store(&vm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT));
+	ret = xa_reserve(&vm->vcpus, vcpu->index, GFP_KERNEL_ACCOUNT);
 	if (ret)
 		goto err_destroy;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0) {
 		ret = fd;
-		goto err_erase;
+		goto err_release_index;
 	}
 	vitrine_vm_get(vm);
 	file = anon_inode_getfile("vitrine-vcpu", &vcpu_fops, vcpu, O_RDWR);
@@ -467,6 +467,7 @@ int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 		goto err_put_fd;
 	}
 	vm->nr_vcpus++;
+	xa_store(&vm->vcpus, vcpu->index, vcpu, GFP_KERNEL_ACCOUNT);
 	xa_store(&vm->vcpu_by_id, id, vcpu, GFP_KERNEL_ACCOUNT);
 	/* Pairs with those who walk the vCPUs: what the count covers is whole. */
 	smp_wmb();
@@ -479,11 +480,11 @@ int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 err_put_fd:
 	put_unused_fd(fd);
 	vitrine_vm_put(vm);
-err_erase:
-	xa_erase(&vm->vcpus, vcpu->index);
+err_release_index:
+	xa_release(&vm->vcpus, vcpu->index);
 err_destroy:
 	vitrine_vcpu_destroy(vcpu);
-err_release:
+err_release_id:
 	xa_release(&vm->vcpu_by_id, id);
 	return ret;
 }

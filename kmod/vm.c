@@ -188,19 +188,7 @@ void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why)
 
 struct vitrine_vcpu *vitrine_vm_find_vcpu(struct vitrine_vm *vm, u64 id)
 {
-	struct vitrine_vcpu *vcpu;
-	unsigned long index;
-
-	if (id >= VITRINE_MAX_VCPU_IDS || !atomic_read(&vm->online_vcpus))
-		return NULL;
-	/* Ids are usually indices. */
-	vcpu = xa_load(&vm->vcpus, id);
-	if (vcpu && vcpu->id == id)
-		return vcpu;
-	vitrine_vm_for_each_vcpu(index, vcpu, vm)
-		if (vcpu->id == id)
-			return vcpu;
-	return NULL;
+	return id < VITRINE_MAX_VCPU_IDS ? xa_load(&vm->vcpu_by_id, id) : NULL;
 }
 
 static void nothing(void *unused)
