@@ -279,11 +279,8 @@ static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
 	if (vitrine_pte_present(old)) {
 		if (vitrine_pte_permits(old, fault->write, fault->exec))
 			return EXIT_RESUME;
-		/*
-		 * The host tells before it changes what it maps: this cannot be, but stale is worse
-		 * than slow.
-		 */
-		if (WARN_ON_ONCE(vitrine_pte_pfn(old) != vitrine_pte_pfn(new)))
+		/* A slot that moved onto its own old place, whose translations are about to go. */
+		if (unlikely(vitrine_pte_pfn(old) != vitrine_pte_pfn(new)))
 			return MAP_REPLACE;
 	}
 	/* Whoever was faster faulted on the same frame: the guest's next try decides. */
@@ -303,8 +300,13 @@ static int map_replace(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
 	struct vitrine_vm *vm = vcpu->vm;
 	gfn_t gfn = fault->gpa >> PAGE_SHIFT, pages;
 	struct vitrine_mmu_sweep sweep = { .op = VITRINE_MMU_ZAP };
-	int ret = EXIT_RESUME;
+	int ret;
 
+	/* The first try may have used some, and what it made goes with the rest. */
+	ret = cache_fill(&vcpu->mmu_cache);
+	if (ret)
+		return ret;
+	ret = EXIT_RESUME;
 	write_lock(&vm->mmu.lock);
 	if (!vitrine_mmu_retry(&vm->mmu, seq, vitrine_memslot_hva(slot, gfn))) {
 		pages = vitrine_pte_pages(frame_level(vm, slot, gfn, frame));
@@ -457,7 +459,8 @@ int vitrine_mmu_map_catch_page(struct vitrine_vcpu *vcpu, struct page *page)
 		while (!vitrine_pte_present(old))
 			if (add_table(vm, &vcpu->mmu_cache, entry, &old, level, false, false))
 				break;
-		if (WARN_ON_ONCE(vitrine_pte_leaf(old, level)))
+		/* Of a slot that was here and whose translations are about to go. */
+		if (unlikely(vitrine_pte_leaf(old, level)))
 			goto out;
 		table = vitrine_pte_table(old);
 	}
