@@ -209,6 +209,8 @@ static bool add_table(struct vitrine_vm *vm, struct vitrine_mmu_cache *cache, u6
 	u64 *table = cache->table[cache->nr - 1];
 	u64 new = vitrine_pte_make_table(table, nx_split);
 	bool split = vitrine_pte_present(*old);
+	/* A CPU may go on to write by a large one that is writable, until it is flushed. */
+	bool log_anew = hw_log && level == 2 && !vitrine_pte_writable(*old);
 	unsigned int index;
 
 	/*
@@ -217,7 +219,7 @@ static bool add_table(struct vitrine_vm *vm, struct vitrine_mmu_cache *cache, u6
 	 */
 	for (index = 0; split && index < VITRINE_PTE_ENTRIES; index++) {
 		table[index] = vitrine_pte_split(*old, level, index);
-		if (hw_log && level == 2)
+		if (log_anew)
 			table[index] = vitrine_pte_make_logged(table[index]);
 	}
 	if (!try_cmpxchg64(entry, old, new)) {
