@@ -177,10 +177,11 @@ static int slot_replace(struct vitrine_vm *vm, struct vitrine_memslot *old,
 	count_logged(vm, logging - was_logging);
 	if (old && (!new || moves))
 		vitrine_mmu_zap_slot(vm, old);
-	else if (logging && !was_logging && !starts_dirty(vm))
-		vitrine_mmu_log_slot(vm, new);
 	else if (was_logging && !logging)
 		vitrine_mmu_zap_collapsible(vm, new);
+	/* Also where it moved: some may have been mapped by a CPU that did not log yet. */
+	if (logging && !was_logging && !starts_dirty(vm))
+		vitrine_mmu_log_slot(vm, new);
 
 	synchronize_srcu_expedited(&vm->srcu);
 
