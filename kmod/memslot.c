@@ -324,7 +324,7 @@ int vitrine_memslots_init(struct vitrine_vm *vm)
 
 	if (!slots)
 		return -ENOMEM;
-	xa_init(&vm->slot_by_id);
+	xa_init_flags(&vm->slot_by_id, XA_FLAGS_ACCOUNT);
 	rcu_assign_pointer(vm->slots, slots);
 	return 0;
 }
