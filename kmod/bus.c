@@ -170,8 +170,10 @@ int vitrine_bus_add(struct vitrine_vm *vm, unsigned int index, struct vitrine_bu
 	bus_set_reach(new);
 
 	rcu_assign_pointer(vm->buses[index], new);
-	if (old)
+	if (old) {
 		call_srcu(&vm->srcu, &old->rcu, bus_free_rcu);
+		vitrine_vm_count_retired(vm);
+	}
 	return 0;
 }
 

@@ -171,6 +171,15 @@ void vitrine_vm_put(struct vitrine_vm *vm)
 		destroy_vm(vm);
 }
 
+/* Routing tables are the largest: some MiB of them. */
+#define MAX_RETIRED	64
+
+void vitrine_vm_count_retired(struct vitrine_vm *vm)
+{
+	if (!((unsigned int)atomic_inc_return(&vm->nr_retired) % MAX_RETIRED))
+		synchronize_srcu_expedited(&vm->srcu);
+}
+
 void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why)
 {
 	struct vitrine_vcpu *vcpu;

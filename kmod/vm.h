@@ -4,17 +4,27 @@
  *
  * Lock order, outermost first:
  *
+ *	the list of VMs (vm.c)
  *	vcpu->mutex
  *	  vm->lock
- *	    vm->slots_lock		memory slots are changed
+ *	    vm->slots_lock		memory slots and buses are changed
  *	      mm->mmap_lock
  *	        vm->mmu.lock		second-level tables; spinning, the mmu notifier's
- *	    vm->clock.lock		the VM's clock; a leaf
- *	    vm->irq.lock		interrupt routing and chip creation are changed
- *	      chip locks (pic, ioapic, pit, lapic timer; spinning, interrupts off)
+ *	    vm->clock.lock		the VM's clock; also inside the list of VMs; a leaf
+ *	    vm->irq.lock		interrupt routing is changed; also inside vm->slots_lock
+ *	irqfds->mutex			irqfds come and go; of the above it is inside none
+ *	  an eventfd's own lock		spinning, interrupts off; held in a wake-up
+ *	    irqfds->lock		spinning; the lists
+ *	    chip locks (pic, ioapic, pit, lapic timer; spinning, interrupts off)
  *
- * vm->srcu protects readers of memory slots, buses and routing. It is taken by the handlers that
- * read them and never held in the guest or while a vCPU sleeps: a writer would wait for as long.
+ * An eventfd is signalled with none of these locks held: the kernel takes no signal of one from
+ * within the wake-up of another.
+ *
+ * vm->srcu protects readers of memory slots, buses, routing, irqfds that resample, and the MSR
+ * filter. It is taken by the handlers that read them and never held in the guest or while a vCPU
+ * halts: a writer would wait for as long. But who needs memory of the VMM's waits for it as a
+ * reader, which can be for as long as the VMM likes (userfaultfd). So a writer waits for readers
+ * under no lock that other VMs want, nor in a work item.
  *
  * Tags on members: [I] immutable after creation, [m] vm->lock, [s] vm->slots_lock for writers and
  * vm->srcu for readers, [q] vm->irq.lock for writers and vm->srcu for readers, [v] vcpu->mutex, [n]
@@ -57,6 +67,7 @@ struct vitrine_vm {
 	struct mutex lock;
 	struct mutex slots_lock;
 	struct srcu_struct srcu;
+	atomic_t nr_retired;	/* [a] what was left for call_srcu() to free, ever */
 
 	struct xarray
 		vcpus; /* [a] vCPU by index; entries are added under lock, removed at destruction */
@@ -130,6 +141,11 @@ void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why);
 /* By APIC id; NULL if there is none. Any context. */
 struct vitrine_vcpu *vitrine_vm_find_vcpu(struct vitrine_vm *vm, u64 id);
 void vitrine_vm_kick_all(struct vitrine_vm *vm, unsigned int request);
+/*
+ * For each call_srcu() that an ioctl of the VM leads to: now and then it waits for the readers, of
+ * whom the VMM can hold one up while it makes us retire more. Sleeps; not as a reader.
+ */
+void vitrine_vm_count_retired(struct vitrine_vm *vm);
 int vitrine_vm_init(void);
 void vitrine_vm_exit(void);
 

@@ -289,6 +289,9 @@ static int assign(struct vitrine_vm *vm, const struct kvm_irqfd *args)
 				     args->flags);
 		return -EINVAL;
 	}
+	/* Counted here: it may be taken down where nobody may wait. */
+	if (resample)
+		vitrine_vm_count_retired(vm);
 	irqfd = kzalloc(sizeof(*irqfd), GFP_KERNEL_ACCOUNT);
 	if (!irqfd)
 		return -ENOMEM;

@@ -184,8 +184,10 @@ int vitrine_routing_set(struct vitrine_vm *vm, const struct kvm_irq_routing_entr
 	old = rcu_replace_pointer(vm->irq.routing, new, lockdep_is_held(&vm->irq.lock));
 	mutex_unlock(&vm->irq.lock);
 	vitrine_lapic_eoi_exits_changed(vm);
-	if (old)
+	if (old) {
 		call_srcu(&vm->srcu, &old->rcu, routing_free_rcu);
+		vitrine_vm_count_retired(vm);
+	}
 	return 0;
 }
 
