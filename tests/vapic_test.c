@@ -135,6 +135,29 @@ TEST_F(vapic, the_word_is_the_priority)
 	EXPECT_EQ(*self->word, 0xaaaaaaaa);
 }
 
+GUEST_CODE(lower_and_go_on,
+	   "movb $0x40, (%rdi)\n"
+	   GUEST_SYNC
+	   "sti\n"
+	   "nop\n"
+	   "cli\n"
+	   GUEST_SYNC);
+
+/* What the guest wrote last counts when the word goes, without another call that says so. */
+TEST_F(vapic, the_word_goes_after_it_was_lowered)
+{
+	apic_enable_x2(self->vcpu);
+	ASSERT_EQ(set_addr(self->vcpu, WORD_GPA), 0);
+	test_irq_write(self->vcpu, WORD_GPA, 0x60);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x5a);
+	run_at(self->vcpu, GUEST_BLOB(lower_and_go_on));
+	test_vcpu_run_to_sync(self->vcpu);
+	ASSERT_EQ(set_addr(self->vcpu, 0), 0);
+	test_vcpu_run_to_sync(self->vcpu);
+	ASSERT_EQ(test_irq_count(self->vcpu), 1);
+	EXPECT_EQ(test_irq_vector(self->vcpu, 0), 0x5a);
+}
+
 GUEST_CODE(lower_and_halt,
 	   "movb $0, (%rdi)\n"
 	   "sti\n"

@@ -91,6 +91,11 @@ static long vapic_ioctl_set_addr(void *obj, struct vitrine_ioctl_arg *arg)
 		}
 	}
 	vcpu->vapic_addr = vapic->vapic_addr;
+	/*
+	 * Without the word nobody else looks again at a TPR that was read from it last, and an
+	 * entry with a threshold above TPR fails.
+	 */
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
 	return 0;
 }
 
