@@ -5,8 +5,8 @@
  * Lock order, outermost first:
  *
  *	the list of VMs (vm.c)
- *	vcpu->mutex
- *	  vm->lock
+ *	vm->lock
+ *	  vcpu->mutex			inside vm->lock: of a vCPU that is being created
  *	    vm->slots_lock		memory slots and buses are changed
  *	      mm->mmap_lock
  *	        vm->mmu.lock		second-level tables; spinning, the mmu notifier's
