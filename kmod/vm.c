@@ -176,8 +176,11 @@ void vitrine_vm_put(struct vitrine_vm *vm)
 
 void vitrine_vm_count_retired(struct vitrine_vm *vm)
 {
-	if (!((unsigned int)atomic_inc_return(&vm->nr_retired) % MAX_RETIRED))
-		synchronize_srcu_expedited(&vm->srcu);
+	if (atomic_inc_return(&vm->nr_retired) <= MAX_RETIRED)
+		return;
+	/* Whoever comes meanwhile waits as well, so that threads of the VMM do not multiply it. */
+	synchronize_srcu_expedited(&vm->srcu);
+	atomic_set(&vm->nr_retired, 0);
 }
 
 void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why)

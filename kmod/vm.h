@@ -17,8 +17,8 @@
  *	    irqfds->lock		spinning; the lists
  *	    chip locks (pic, ioapic, pit, lapic timer; spinning, interrupts off)
  *
- * An eventfd is signalled with none of these locks held: the kernel takes no signal of one from
- * within the wake-up of another.
+ * An eventfd is signalled with no spinning lock held, and never from the wake-up of another, which
+ * the kernel warns of. vm->coalesced.lock, spinning, is a leaf.
  *
  * vm->srcu protects readers of memory slots, buses, routing, irqfds that resample, and the MSR
  * filter. It is taken by the handlers that read them and never held in the guest or while a vCPU
@@ -67,7 +67,7 @@ struct vitrine_vm {
 	struct mutex lock;
 	struct mutex slots_lock;
 	struct srcu_struct srcu;
-	atomic_t nr_retired;	/* [a] what was left for call_srcu() to free, ever */
+	atomic_t nr_retired;	/* [a] left for call_srcu() to free since readers were waited for */
 
 	struct xarray
 		vcpus; /* [a] vCPU by index; entries are added under lock, removed at destruction */
