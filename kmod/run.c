@@ -34,7 +34,8 @@ static bool is_runnable(const struct vitrine_vcpu *vcpu)
 /* What ends HLT; a request alone does not, or the guest would go on without an interrupt. */
 static bool wakes_from_halt(struct vitrine_vcpu *vcpu)
 {
-	if (READ_ONCE(vcpu->pv.unhalted) || atomic_read(&vcpu->nmi_queued) || vitrine_events_any(&vcpu->events))
+	if (READ_ONCE(vcpu->pv.unhalted) || atomic_read(&vcpu->nmi_queued) ||
+	    vitrine_events_any(&vcpu->events))
 		return true;
 	return vcpu->lapic && vcpu->halt_if && vitrine_irq_pending(vcpu);
 }

@@ -26,7 +26,6 @@ static void collect_nmis(struct vitrine_vcpu *vcpu)
 {
 	int nr = atomic_xchg(&vcpu->nmi_queued, 0);
 
-	nr = min(nr, VITRINE_NMI_PENDING_MAX);
 	while (nr-- > 0)
 		vitrine_events_queue_nmi(&vcpu->events);
 }
