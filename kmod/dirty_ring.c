@@ -32,6 +32,19 @@ static u32 reserved_entries(const struct vitrine_vm *vm)
 	return RESERVED_ENTRIES + vm->hw_log_entries;
 }
 
+/* Of slots that are there already. There is no vCPU that could be marking in one. */
+static void drop_bitmaps(struct vitrine_vm *vm)
+{
+	struct vitrine_memslot *slot;
+	unsigned long id;
+
+	lockdep_assert_held(&vm->slots_lock);
+	xa_for_each(&vm->slot_by_id, id, slot) {
+		kvfree(slot->dirty_bitmap);
+		slot->dirty_bitmap = NULL;
+	}
+}
+
 int vitrine_dirty_ring_enable(struct vitrine_vm *vm, u64 bytes)
 {
 	lockdep_assert_held(&vm->lock);
@@ -50,6 +63,7 @@ int vitrine_dirty_ring_enable(struct vitrine_vm *vm, u64 bytes)
 	}
 	mutex_lock(&vm->slots_lock);
 	vm->dirty_ring_bytes = bytes;
+	drop_bitmaps(vm);
 	mutex_unlock(&vm->slots_lock);
 	return 0;
 }

@@ -215,6 +215,27 @@ TEST_F(ring, what_is_written_stands_in_it_in_order)
 	EXPECT_EQ(4, reset_rings(self->vm));
 }
 
+/* It began by bitmap, which nobody can ask for any more. */
+TEST_F(ring, a_slot_that_was_logged_before_counts)
+{
+	struct test_vm *vm = test_vm_create();
+	struct test_vcpu *vcpu;
+	struct ring ring;
+
+	ASSERT_EQ(0, set_slot(vm, SLOT_GPA, self->memory, NR_PAGES, KVM_MEM_LOG_DIRTY_PAGES));
+	ASSERT_EQ(0, enable_ring(vm, KVM_CAP_DIRTY_LOG_RING, RING_BYTES));
+	vcpu = test_vcpu_create(vm, 0);
+	ring = ring_open(vcpu);
+	test_access_start(vcpu);
+	test_access_write(vcpu, gpa(9), 1);
+	EXPECT_EQ(9, ring_take(&ring));
+	EXPECT_EQ(-1, ring_take(&ring));
+	EXPECT_EQ(1, reset_rings(vm));
+	munmap(ring.entries, RING_BYTES);
+	test_vcpu_free(vcpu);
+	test_vm_free(vm);
+}
+
 /* Counts up in a word of each page from %rdi to %rsi, %rcx times. */
 GUEST_CODE(counting_guest,
 	   "1: mov %rdi, %rbx\n"
