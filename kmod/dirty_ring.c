@@ -24,7 +24,7 @@
 #include "vcpu.h"
 #include "vm.h"
 
-/* What one exit may write beside the log of the hardware: string I/O, page walks, a device's word. */
+/* What one exit may write beside what hardware logs: string I/O, page walks, a device's word. */
 #define RESERVED_ENTRIES	64
 
 static u32 reserved_entries(const struct vitrine_vm *vm)
@@ -124,7 +124,9 @@ static void push(struct vitrine_vcpu *vcpu, const struct vitrine_memslot *slot, 
 	entry = &ring->entries[ring->dirty_index & (ring->size - 1)];
 	WRITE_ONCE(entry->slot, slot->id);
 	WRITE_ONCE(entry->offset, offset);
+	/* The entry is whole before the VMM is told, and before a reset looks at it. */
 	smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
+	/* Pairs with take_harvested(). */
 	smp_store_release(&ring->dirty_index, ring->dirty_index + 1);
 	ring->last_slot = slot->id;
 	ring->last_offset = offset;
@@ -154,12 +156,17 @@ static bool take_harvested(struct vitrine_dirty_ring *ring, u32 *slot_id, u64 *o
 	u32 index = ring->reset_index;
 	struct kvm_dirty_gfn *entry = &ring->entries[index & (ring->size - 1)];
 
-	if (index == smp_load_acquire(&ring->dirty_index) ||
-	    !(smp_load_acquire(&entry->flags) & KVM_DIRTY_GFN_F_RESET))
+	/* Pairs with push(). */
+	if (index == smp_load_acquire(&ring->dirty_index))
+		return false;
+	/* Pairs with the VMM's store, which comes after its look at the entry. */
+	if (!(smp_load_acquire(&entry->flags) & KVM_DIRTY_GFN_F_RESET))
 		return false;
 	*slot_id = READ_ONCE(entry->slot);
 	*offset = READ_ONCE(entry->offset);
+	/* Read before the VMM may write here again. */
 	smp_store_release(&entry->flags, 0);
+	/* Free only after that: push() goes by this. */
 	smp_store_release(&ring->reset_index, index + 1);
 	return true;
 }

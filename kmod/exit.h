@@ -55,7 +55,8 @@ int vitrine_exit_hlt(struct vitrine_vcpu *vcpu);
 /* KVM_CAP_EXIT_HYPERCALL: the calls that a VMM can have. */
 #define VITRINE_EXIT_HYPERCALLS	BIT(KVM_HC_MAP_GPA_RANGE)
 /*
- * #UD: VMMCALL, which a guest that takes the CPU for AMD's means for a hypercall, is replaced by the
+ * #UD: VMMCALL, which a guest that takes the CPU for AMD's means for a hypercall, is replaced by
+ * the
  * instruction that is one here.
  */
 int vitrine_exit_undefined(struct vitrine_vcpu *vcpu);

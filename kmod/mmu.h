@@ -151,7 +151,7 @@ extern bool vitrine_mmu_nx_huge_pages;
 enum vitrine_mmu_op {
 	VITRINE_MMU_ZAP,		/* lock held for writing */
 	VITRINE_MMU_WRITE_PROTECT,	/* lock held for writing */
-	VITRINE_MMU_CLEAN,		/* likewise: small ones not dirty, large ones not writable */
+	VITRINE_MMU_CLEAN,		/* likewise: small ones clean, large ones not writable */
 	VITRINE_MMU_AGE,		/* test and clear accessed bits */
 	VITRINE_MMU_TEST_YOUNG,
 };

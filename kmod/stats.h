@@ -40,7 +40,7 @@ struct vitrine_vcpu_counters {
 	u64 host_ticks; /* host TSC ticks in RUN but outside the guest */
 };
 
-/* X(name) of what is counted at the moment of a look; add a line and what fills it in stats_fd.c. */
+/* X(name) of what is counted when one looks; add a line and what fills it in stats_fd.c. */
 #define VITRINE_VM_GAUGES(X)	\
 	X(vcpus)		\
 	X(table_pages)

@@ -352,7 +352,7 @@ static int alloc_run_area(struct vitrine_vcpu *vcpu)
 {
 	unsigned int i;
 
-	BUILD_BUG_ON(VITRINE_RUN_PAGES != KVM_COALESCED_MMIO_PAGE_OFFSET + 1);
+	BUILD_BUG_ON(KVM_COALESCED_MMIO_PAGE_OFFSET + 1 != VITRINE_RUN_PAGES);
 	vcpu->run_pages[KVM_COALESCED_MMIO_PAGE_OFFSET] = vitrine_coalesced_get_page(vcpu->vm);
 	for (i = 0; i < KVM_COALESCED_MMIO_PAGE_OFFSET; i++) {
 		vcpu->run_pages[i] = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);

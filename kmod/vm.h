@@ -118,7 +118,7 @@ struct vitrine_vm {
 };
 
 /*
- * KVM_X86_QUIRK_*: a habit of KVM's that its first VMMs rely on, until theirs says that it does not.
+ * KVM_X86_QUIRK_*: a habit of KVM's that its first VMMs rely on, until one says that it does not.
  * Of those that this kernel's header names, KVM_X86_QUIRK_CD_NW_CLEARED has nothing to decide here:
  * memory types of guests do not follow CR0, as there are no devices that are not coherent.
  */

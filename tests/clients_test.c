@@ -240,8 +240,8 @@ static void save_msrs(struct __test_metadata *_metadata, struct test_vcpu *vcpu,
 	}
 }
 
-static void save(struct __test_metadata *_metadata, struct test_vcpu *vcpu, struct vcpu_state *state,
-		 struct vm_state *vm_state)
+static void save(struct __test_metadata *_metadata, struct test_vcpu *vcpu,
+		 struct vcpu_state *state, struct vm_state *vm_state)
 {
 	int vm_fd = vcpu->vm->fd;
 

@@ -40,6 +40,7 @@ FIXTURE(ring) {
 FIXTURE_VARIANT(ring) {
 	const char *pml;
 };
+
 FIXTURE_VARIANT_ADD(ring, by_hardware) { .pml = "1" };
 FIXTURE_VARIANT_ADD(ring, by_faults) { .pml = "0" };
 
@@ -453,7 +454,8 @@ static void *scribble_thread(void *data)
 			seed ^= seed << 13;
 			seed ^= seed >> 7;
 			seed ^= seed << 17;
-			__atomic_store_n(&entry->slot, seed & 1 ? SLOT : seed >> 8, __ATOMIC_RELAXED);
+			__atomic_store_n(&entry->slot, seed & 1 ? SLOT : seed >> 8,
+					 __ATOMIC_RELAXED);
 			__atomic_store_n(&entry->offset, seed & 2 ? seed : seed >> 52,
 					 __ATOMIC_RELAXED);
 			__atomic_store_n(&entry->flags, seed >> 30, __ATOMIC_RELAXED);

@@ -33,6 +33,7 @@ FIXTURE(dirty) {
 FIXTURE_VARIANT(dirty) {
 	const char *pml;
 };
+
 FIXTURE_VARIANT_ADD(dirty, by_hardware) { .pml = "1" };
 FIXTURE_VARIANT_ADD(dirty, by_faults) { .pml = "0" };
 

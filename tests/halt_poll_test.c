@@ -96,7 +96,7 @@ static uint64_t counter(struct test_vcpu *vcpu, const char *name)
 	for (char *word = strtok(names, ","); word; word = strtok(NULL, ","), i++)
 		if (!strcmp(word, name))
 			return stats.counter[i];
-	test_die("no counter %s", name);
+	test_die("there is no %s", name);
 }
 
 /* The timer's interrupt comes @ns after it was asked for, and the guest halts until then. */

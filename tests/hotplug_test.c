@@ -147,8 +147,8 @@ TEST_F(hotplug, guest_moves_to_a_new_cpu)
 }
 
 /*
- * All that follows in this boot counts on it: a CPU whose TSC went astray in the sleep has its timers
- * late by as much.
+ * All that follows in this boot counts on it: a CPU whose TSC went astray in the sleep has its
+ * timers late by as much.
  */
 static void clocks_agree(struct __test_metadata *_metadata)
 {

@@ -90,7 +90,8 @@ static uint64_t page_ns(const struct clock_page *page, uint64_t tsc)
 	uint64_t ticks = tsc - page->tsc;
 
 	ticks = page->shift < 0 ? ticks >> -page->shift : ticks << page->shift;
-	return page->ns + (uint64_t)(((unsigned __int128)ticks * page->mul) >> 32);
+	/* The product's high part and low part, as 32 bits go. */
+	return page->ns + (ticks >> 32) * page->mul + ((ticks & 0xffffffff) * page->mul >> 32);
 }
 
 static uint64_t realtime_ns(void)

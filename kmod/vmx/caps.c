@@ -245,7 +245,7 @@ int vmx_caps_read(struct vmx_caps *caps, bool log_missing)
 	caps->apicv = caps->tpr_shadow && (caps->cpu2 & APICV_CTLS) == APICV_CTLS;
 	caps->cpu &= ~CPU_BASED_TPR_SHADOW;
 	caps->cpu2 &= ~APICV_CTLS;
-	/* It logs what sets an entry's dirty bit; it is turned on while there is something to log. */
+	/* It logs what sets an entry's dirty bit; it is on while there is something to log. */
 	caps->pml = caps->cpu2 & SECONDARY_EXEC_ENABLE_PML && caps->ept_ad;
 	caps->cpu2 &= ~SECONDARY_EXEC_ENABLE_PML;
 	caps->tsc_scaling = caps->cpu2 & SECONDARY_EXEC_TSC_SCALING;

@@ -16,7 +16,7 @@
 
 #define PML_ENTRIES	512
 #define PML_LAST	(PML_ENTRIES - 1)	/* the first that the CPU fills; then downwards */
-#define PML_EMPTY	(~0ULL)			/* no address: entry PML_LAST of a log without entries */
+#define PML_EMPTY	(~0ULL)			/* no address: a log without entries */
 
 static bool pml = true;
 module_param(pml, bool, 0644);

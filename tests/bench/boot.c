@@ -11,7 +11,8 @@
 
 /* Those of the kernel are what an emulated machine need not wait for. */
 #define APPEND	"quiet mitigations=off nokaslr no_timer_check cryptomgr.notests"
-#define OPTIONS	"--memory 256M --no-stats --until 'Linux (none)' --append '" APPEND "' 2>&1 </dev/null"
+#define OPTIONS	"--memory 256M --no-stats --until 'Linux (none)' " \
+		"--append '" APPEND "' 2>&1 </dev/null"
 
 static uint64_t boot(const struct bench_row *row)
 {

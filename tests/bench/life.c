@@ -43,8 +43,8 @@ static uint64_t create(const struct bench_row *row)
 
 /*
  * KiB of kernel memory: what MemAvailable lost to VMs without memory and with a vCPU that never
- * ran. Once they are closed the kernel keeps the pages in its caches, and more VMs of the kind seem to
- * cost nothing.
+ * ran. Once they are closed the kernel keeps the pages in its caches, and more VMs of the kind
+ * seem to cost nothing.
  */
 static uint64_t idle_memory(const struct bench_row *row)
 {
