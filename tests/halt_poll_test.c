@@ -249,7 +249,8 @@ TEST_F(halt_poll, ends_with_a_signal)
 	EXPECT_GT(SECOND_NS, halt_until_signal(self->vcpu, &other));
 	EXPECT_EQ(1, counter(self->vcpu, "halt_attempted_poll"));
 	EXPECT_EQ(0, counter(self->vcpu, "halt_successful_poll"));
-	EXPECT_LT(10000000, counter(self->vcpu, "halt_poll_fail_ns"));
+	/* How long is for the host's other threads to say: any that wakes up ends it. */
+	EXPECT_LT(0, counter(self->vcpu, "halt_poll_fail_ns"));
 }
 
 /* Somebody else has use for the CPU: he gets it at once. */
