@@ -163,7 +163,7 @@ int vitrine_irq_enable_x2apic_api(struct vitrine_vm *vm, u64 flags)
 
 void vitrine_irq_raise_nmi(struct vitrine_vcpu *vcpu)
 {
-	/* More would be merged; a guest must not make the count large while the vCPU does not run. */
+	/* More would be merged; no guest may make the count large while the vCPU does not run. */
 	atomic_add_unless(&vcpu->nmi_queued, 1, VITRINE_NMI_PENDING_MAX);
 	vitrine_vcpu_request_and_kick(vcpu, VITRINE_REQ_NMI);
 }
