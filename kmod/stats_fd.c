@@ -20,8 +20,8 @@
 #include "vm.h"
 
 #define NAME_BYTES	48
-/* It ends in a name whose length the file's header tells. */
-#define DESC_BYTES	(sizeof(struct kvm_stats_desc) + NAME_BYTES)
+/* It ends in a name whose length the file's header tells, and some kernels' own header, too. */
+#define DESC_BYTES	(offsetof(struct kvm_stats_desc, name) + NAME_BYTES)
 
 struct row {
 	const char *name;
