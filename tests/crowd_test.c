@@ -87,6 +87,8 @@ static void add(struct __test_metadata *_metadata, FIXTURE_DATA(crowd) *self, in
 	*guest = (struct guest){ .cpu = cpu, .exit_reason = exit_reason };
 	guest->vm = test_vm_create();
 	guest->vcpu = test_vcpu_create(guest->vm, 0);
+	/* KVM of 6.12 lets no vCPU into long mode that has not been told of it. */
+	test_vcpu_set_supported_cpuid(guest->vcpu);
 	test_vcpu_long_mode(guest->vcpu, code, bytes);
 	ASSERT_EQ(0, pthread_create(&guest->thread, NULL, run, guest));
 }
