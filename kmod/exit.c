@@ -23,6 +23,7 @@
 #include "linear.h"
 #include "pv.h"
 #include "regs.h"
+#include "trace.h"
 #include "vm.h"
 
 #define NOT_VMMCALL	2	/* beside enum vitrine_exit_result */
@@ -232,6 +233,8 @@ static int complete_in(struct vitrine_vcpu *vcpu)
 	if (unlikely(vitrine_rip_read(vcpu) != vcpu->pio.rip))
 		return EXIT_RESUME;
 	write_accumulator(vcpu, vcpu->pio_data, vcpu->pio.size);
+	trace_vitrine_io(vcpu, vcpu->run->io.port, vcpu->pio.size, true, 1,
+			 vcpu->regs[VITRINE_REG_RAX]);
 	vitrine_backend->skip_insn(vcpu);
 	return EXIT_RESUME;
 }
@@ -273,6 +276,7 @@ int vitrine_exit_io(struct vitrine_vcpu *vcpu, const struct io_exit *io)
 		return vitrine_exit_string_io(vcpu, io);
 	if (!io->in) {
 		value = vcpu->regs[VITRINE_REG_RAX];
+		trace_vitrine_io(vcpu, io->port, io->size, false, 1, value);
 		if (!vitrine_bus_write(vcpu, VITRINE_BUS_PIO, io->port, &value, io->size)) {
 			vitrine_backend->skip_insn(vcpu);
 			return EXIT_RESUME;
@@ -286,6 +290,7 @@ int vitrine_exit_io(struct vitrine_vcpu *vcpu, const struct io_exit *io)
 	} else {
 		if (!vitrine_bus_read(vcpu, VITRINE_BUS_PIO, io->port, &value, io->size)) {
 			write_accumulator(vcpu, &value, io->size);
+			trace_vitrine_io(vcpu, io->port, io->size, true, 1, value);
 			vitrine_backend->skip_insn(vcpu);
 			return EXIT_RESUME;
 		}

@@ -30,6 +30,7 @@
 #include "linear.h"
 #include "mmu.h"
 #include "regs.h"
+#include "trace.h"
 #include "vm.h"
 #include "xmm.h"
 
@@ -119,8 +120,11 @@ static int complete_mmio(struct vitrine_vcpu *vcpu)
 		return EXIT_RESUME;
 	load_registers(vcpu);
 	piece(vcpu, &len_bytes);
-	if (!vcpu->mmio.write)
+	if (!vcpu->mmio.write) {
 		copy_few(s->data + vcpu->mmio.done_bytes, vcpu->run->mmio.data, len_bytes);
+		trace_vitrine_mmio(vcpu, vcpu->run->mmio.phys_addr, len_bytes, false,
+				   s->data + vcpu->mmio.done_bytes);
+	}
 	vcpu->mmio.done_bytes += len_bytes;
 	/* The slots may be others by now. */
 	vcpu->mmio.hint_fresh = false;
@@ -149,13 +153,20 @@ static int to_user(struct vitrine_vcpu *vcpu, gpa_t gpa, const u8 *data, unsigne
 static int move_piece(struct vitrine_vcpu *vcpu, gpa_t gpa, u8 *data, unsigned int len_bytes)
 {
 	bool write = vcpu->mmio.write;
+	int ret;
 
 	if (!vcpu->mmio.known_device && vitrine_guest_has_memory(vcpu->vm, gpa, write))
 		return write ? vitrine_guest_write(vcpu->vm, gpa, data, len_bytes) :
 			       vitrine_guest_read(vcpu->vm, gpa, data, len_bytes);
 	vcpu->mmio.device = true;
-	return write ? vitrine_bus_write(vcpu, VITRINE_BUS_MMIO, gpa, data, len_bytes) :
-		       vitrine_bus_read(vcpu, VITRINE_BUS_MMIO, gpa, data, len_bytes);
+	if (write) {
+		trace_vitrine_mmio(vcpu, gpa, len_bytes, true, data);
+		return vitrine_bus_write(vcpu, VITRINE_BUS_MMIO, gpa, data, len_bytes);
+	}
+	ret = vitrine_bus_read(vcpu, VITRINE_BUS_MMIO, gpa, data, len_bytes);
+	if (!ret)
+		trace_vitrine_mmio(vcpu, gpa, len_bytes, false, data);
+	return ret;
 }
 
 /* The access under way, as far as it gets without userspace. */

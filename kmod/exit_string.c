@@ -24,6 +24,7 @@
 #include "guest.h"
 #include "linear.h"
 #include "regs.h"
+#include "trace.h"
 #include "vm.h"
 
 static u64 address_mask(u8 addr_size)
@@ -268,5 +269,6 @@ int vitrine_exit_string_io(struct vitrine_vcpu *vcpu, const struct io_exit *io)
 	/* From device to device there is no way through here. */
 	if (!is_memory(vcpu->vm, &vcpu->pio.span, items * io->size, io->in))
 		return vitrine_exit_emulation_failure(vcpu);
+	trace_vitrine_io(vcpu, io->port, io->size, io->in, items, 0);
 	return io->in ? input(vcpu, io, items) : output(vcpu, io, items);
 }

@@ -19,6 +19,7 @@
 #include "memslot.h"
 #include "mmu.h"
 #include "pte.h"
+#include "trace.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -172,6 +173,7 @@ void vitrine_mmu_sweep(struct vitrine_vm *vm, gfn_t first, gfn_t last,
 	gfn_t gfn, next;
 
 	lockdep_assert_held(&mmu->lock);
+	trace_vitrine_table_change(vm, sweep->op, first, last - first);
 	last = min_t(gfn_t, last, 1ULL << (REACH_BITS - PAGE_SHIFT));
 	for (gfn = first; gfn < last; gfn = next) {
 		u64 top = READ_ONCE(mmu->root[vitrine_pte_index(gfn, VITRINE_PTE_LEVELS)]);

@@ -22,6 +22,7 @@
 #include "memslot.h"
 #include "mmu.h"
 #include "pte.h"
+#include "trace.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -286,7 +287,11 @@ static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
 			return MAP_REPLACE;
 	}
 	/* Whoever was faster faulted on the same frame: the guest's next try decides. */
-	if (try_cmpxchg64(entry, &old, new) && fault->write)
+	if (!try_cmpxchg64(entry, &old, new))
+		return EXIT_RESUME;
+	trace_vitrine_table_change(vm, VITRINE_TRACE_MAP, gfn & ~(vitrine_pte_pages(level) - 1),
+				   vitrine_pte_pages(level));
+	if (fault->write)
 		vitrine_memslot_mark_dirty(slot, gfn);
 	return EXIT_RESUME;
 }

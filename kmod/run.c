@@ -23,6 +23,7 @@
 #include "halt.h"
 #include "regs.h"
 #include "run.h"
+#include "trace.h"
 #include "vm.h"
 #include "work.h"
 
@@ -63,7 +64,7 @@ static bool ready_for_queued(struct vitrine_vcpu *vcpu)
  */
 static int block(struct vitrine_vcpu *vcpu)
 {
-	u64 start = rdtsc();
+	u64 start = rdtsc(), ticks;
 	int ret;
 
 	/* A PIC in userspace waits for this moment, and no entry will bring it. */
@@ -78,7 +79,9 @@ static int block(struct vitrine_vcpu *vcpu)
 	ret = vitrine_halt_wait(vcpu);
 	vitrine_lapic_wake(vcpu);
 	vcpu->stats.halts++;
-	vcpu->stats.halt_ticks += rdtsc() - start;
+	ticks = rdtsc() - start;
+	vcpu->stats.halt_ticks += ticks;
+	trace_vitrine_halt(vcpu, ticks, ret);
 	if (vcpu->lapic && vitrine_lapic_has_events(vcpu))
 		vitrine_lapic_accept_events(vcpu);
 	if (vcpu->mp_state == KVM_MP_STATE_HALTED && wakes_from_halt(vcpu)) {
@@ -131,6 +134,7 @@ static void prepare_events(struct vitrine_vcpu *vcpu)
 		vitrine_debug_deliver(vcpu, inj.payload);
 	if (inj.event.type == VITRINE_EVENT_NMI)
 		vcpu->stats.nmi_injected++;
+	trace_vitrine_inject(vcpu, &inj.event);
 	vitrine_backend->inject(vcpu, &inj);
 	vcpu->injected = true;
 }
@@ -280,6 +284,7 @@ static int enter(struct vitrine_vcpu *vcpu, bool *exited)
 		preempt_enable();
 		return EXIT_RESUME;
 	}
+	trace_vitrine_entry(vcpu);
 	entered = rdtsc();
 	account_host_time(vcpu, entered);
 	ret = vitrine_backend->vcpu_run(vcpu);
@@ -310,8 +315,10 @@ static int run_loop(struct vitrine_vcpu *vcpu)
 			continue;
 		}
 		ret = enter(vcpu, &exited);
-		if (likely(exited))
+		if (likely(exited)) {
+			trace_vitrine_exit(vcpu);
 			ret = vitrine_backend->handle_exit(vcpu);
+		}
 	} while (ret == EXIT_RESUME);
 	return ret;
 }

@@ -13,6 +13,7 @@
 
 #include "irq_glue.h"
 #include "lapic.h"
+#include "trace.h"
 #include "vm.h"
 
 #define XAPIC_BROADCAST		0xffu
@@ -197,6 +198,7 @@ int vitrine_lapic_send(struct vitrine_vm *vm, struct vitrine_lapic *source,
 	struct search search;
 	int ret = -1;
 
+	trace_vitrine_ipi(vm, source, msg);
 	if (msg->shorthand == APIC_DEST_SELF)
 		return READ_ONCE(source->mode) == VITRINE_LAPIC_DISABLED ? -1 :
 									   deliver(source, msg);

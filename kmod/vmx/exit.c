@@ -25,6 +25,7 @@
 #include "../msr.h"
 #include "../msr_filter.h"
 #include "../regs.h"
+#include "../trace.h"
 #include "../vm.h"
 #include "mitigation.h"
 #include "vmx.h"
@@ -263,8 +264,11 @@ static int handle_rdmsr(struct vitrine_vcpu *vcpu)
 
 	ret = vitrine_msr_filtered(vcpu->vm, msr, KVM_MSR_FILTER_READ) ?
 	      -EPERM : vitrine_msr_read(vcpu, msr, &data, false);
-	if (unlikely(ret))
+	if (unlikely(ret)) {
+		trace_vitrine_msr(vcpu, msr, false, 0, ret);
 		return vitrine_exit_rdmsr_refused(vcpu, msr, ret);
+	}
+	trace_vitrine_msr(vcpu, msr, false, data, 0);
 	vcpu->regs[VITRINE_REG_RAX] = (u32)data;
 	vcpu->regs[VITRINE_REG_RDX] = data >> 32;
 	return skip(vcpu);
@@ -276,12 +280,17 @@ static int handle_wrmsr(struct vitrine_vcpu *vcpu)
 	u64 data = (u32)vcpu->regs[VITRINE_REG_RAX] | vcpu->regs[VITRINE_REG_RDX] << 32;
 	int ret;
 
-	if (vitrine_msr_filtered(vcpu->vm, msr, KVM_MSR_FILTER_WRITE))
+	if (vitrine_msr_filtered(vcpu->vm, msr, KVM_MSR_FILTER_WRITE)) {
+		trace_vitrine_msr(vcpu, msr, true, data, -EPERM);
 		return vitrine_exit_wrmsr_refused(vcpu, msr, data, -EPERM);
+	}
 	/* What a guest writes most often: the next tick, the end of an interrupt, an IPI. */
-	if (vcpu->lapic && vitrine_lapic_msr_write_fast(vcpu, msr, data))
+	if (vcpu->lapic && vitrine_lapic_msr_write_fast(vcpu, msr, data)) {
+		trace_vitrine_msr(vcpu, msr, true, data, 0);
 		return skip(vcpu);
+	}
 	ret = vitrine_msr_write(vcpu, msr, data, false);
+	trace_vitrine_msr(vcpu, msr, true, data, ret);
 	if (unlikely(ret))
 		return vitrine_exit_wrmsr_refused(vcpu, msr, data, ret);
 	return skip(vcpu);
@@ -330,6 +339,7 @@ static int handle_ept_violation(struct vitrine_vcpu *vcpu)
 		restore_nmi_blocking(vcpu);
 	idx = srcu_read_lock(&vcpu->vm->srcu);
 	ret = vitrine_mmu_fault(vcpu, &fault);
+	trace_vitrine_fault(vcpu, &fault, ret);
 	if (ret == VITRINE_FAULT_MMIO)
 		ret = vmx_apicv_fault(vcpu, &fault);
 	if (ret == VITRINE_FAULT_MMIO) {

@@ -12,6 +12,7 @@
 
 #include "../exit.h"
 #include "../regs.h"
+#include "../trace.h"
 #include "../vm.h"
 #include "vmx.h"
 
@@ -56,6 +57,7 @@ static int move_to_cr(struct vitrine_vcpu *vcpu, unsigned int cr, u64 value)
 {
 	int ret, idx;
 
+	trace_vitrine_cr(vcpu, cr, true, value);
 	/* Loads of CR0, CR3 and CR4 read PDPTEs from guest memory. */
 	idx = srcu_read_lock(&vcpu->vm->srcu);
 	switch (cr) {
@@ -99,6 +101,7 @@ static int move_from_cr(struct vitrine_vcpu *vcpu, unsigned int cr, unsigned int
 		inject_gp(vcpu);
 		return EXIT_RESUME;
 	}
+	trace_vitrine_cr(vcpu, cr, false, value);
 	vitrine_reg_write(vcpu, reg, value);
 	vmx_skip_insn(vcpu);
 	return EXIT_RESUME;
