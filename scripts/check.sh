@@ -133,7 +133,9 @@ check_style()
 	user=$user,ARRAY_SIZE,MACRO_WITH_FLOW_CONTROL,STRING_FRAGMENTS,SPACING,$lists
 	scripts/kernel-get.sh 6.1 cloud source
 	# It takes the % before a label of "asm goto" for an operator.
-	sources 'kmod/*.[chS]' | grep -v '^kmod/vmx/\(insn.h\|cpu.c\)$' | style ",$lists" || bad=1
+	sources 'kmod/*.[chS]' | grep -v '^kmod/\(vmx/insn.h\|vmx/cpu.c\|trace.h\)$' | style ",$lists" || bad=1
+	# The kernel's own events are laid out like this.
+	sources kmod/trace.h | style ",PARENTHESIS_ALIGNMENT,OPEN_ENDED_LINE,SPACING,$lists" || bad=1
 	sources kmod/vmx/insn.h kmod/vmx/cpu.c | style ,SPACING || bad=1
 	sources 'uapi/*.h' 'tools/*.[ch]' 'tests/*.[chS]' 'scripts/*.[chS]' |
 		style ",$user" || bad=1
