@@ -204,7 +204,7 @@ test-debug: tool tests guest | setup-lab
 	@kernel=$$(scripts/debug-kernel.sh) && scripts/build-module.sh $$kernel/headers/build
 	@scripts/test.sh --debug '$(T)'
 
-test-peers: lab-module tool source | setup-lab
+test-peers: lab-module tool guest source | setup-lab
 	@scripts/peers.sh --kernel $(LAB_KERNEL) --side $(or $(PEERS),both) $(if $(JSON),--json) '$(T)'
 
 check: source | setup-check

@@ -18,14 +18,16 @@ for source in "${sources[@]}"; do
 done
 [ -n "$stale" ] || exit 0
 
-tree=build/guest/tree
-rm -rf "$tree"
+mkdir -p build/guest
+# Of its own: two may be at it.
+tree=$(mktemp -d build/guest/tree.XXXXXX)
 mkdir -p "$tree"/{bin,dev,proc,sys,tmp}
+chmod 755 "$tree"
 cp "$busybox" "$tree/bin/busybox"
 cp tests/guest/init.sh "$tree/init.sh"
 gcc -static -Os -s -Wall -Wextra -o "$tree/init" tests/guest/init.c
 gcc -static -Os -s -Wall -Wextra -pthread -o "$tree/bin/smp" tests/guest/smp.c
-(cd "$tree" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 --reproducible) >"$out.tmp"
-mv "$out.tmp" "$out"
+(cd "$tree" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 --reproducible) >"$tree.cpio"
+mv "$tree.cpio" "$out"
 rm -rf "$tree"
 say "$out"
