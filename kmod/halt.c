@@ -15,7 +15,6 @@
 #include <linux/sched.h>
 #include <linux/sched/stat.h>
 
-#include "fpu.h"
 #include "halt.h"
 #include "run.h"
 #include "vcpu.h"
@@ -106,16 +105,10 @@ static bool poll(struct vitrine_vcpu *vcpu, u64 start_ns)
 	return over;
 }
 
+/* Loaded as it is: if the thread sleeps indeed, the scheduler takes the vCPU off the CPU. */
 static int sleep(struct vitrine_vcpu *vcpu)
 {
-	int ret;
-
-	vitrine_fpu_put(vcpu);
-	vitrine_vcpu_put(vcpu);
-	ret = rcuwait_wait_event(&vcpu->wait, is_over(vcpu), TASK_INTERRUPTIBLE);
-	vitrine_vcpu_load(vcpu);
-	vitrine_fpu_load(vcpu);
-	return ret;
+	return rcuwait_wait_event(&vcpu->wait, is_over(vcpu), TASK_INTERRUPTIBLE);
 }
 
 int vitrine_halt_wait(struct vitrine_vcpu *vcpu)
