@@ -54,9 +54,9 @@ enum vitrine_exit_result {
  * ERR_PTR.
  * @vcpu_free: mirror of @vcpu_create. Not loaded.
  * @vcpu_load: make this vCPU's state current on this CPU; preemption off.
- * @vcpu_put: give the CPU back to the host; preemption off.
- * @run_done: the thread will enter no more before it returns to userspace: what else would have to
- * be put back on the way there is put back now. Loaded.
+ * @vcpu_put: give the CPU back to the host; preemption off. With @to_user the thread enters no more
+ * before it returns to userspace: what else would have to be put back on the way there is put back
+ * now.
  * @vcpu_reset: architectural reset or INIT. Loaded.
  * @vcpu_run: enter the guest once and come back; interrupts off, never sleeps. 0 or -errno for
  * "could not enter".
@@ -121,8 +121,7 @@ struct vitrine_backend {
 	struct vitrine_vcpu *(*vcpu_create)(struct vitrine_vm *vm);
 	void (*vcpu_free)(struct vitrine_vcpu *vcpu);
 	void (*vcpu_load)(struct vitrine_vcpu *vcpu, int cpu);
-	void (*vcpu_put)(struct vitrine_vcpu *vcpu);
-	void (*run_done)(struct vitrine_vcpu *vcpu);
+	void (*vcpu_put)(struct vitrine_vcpu *vcpu, bool to_user);
 	void (*vcpu_reset)(struct vitrine_vcpu *vcpu, bool init);
 	int (*vcpu_run)(struct vitrine_vcpu *vcpu);
 	int (*handle_exit)(struct vitrine_vcpu *vcpu);

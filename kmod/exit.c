@@ -247,19 +247,20 @@ static int complete_out(struct vitrine_vcpu *vcpu)
 	return EXIT_RESUME;
 }
 
-int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, const struct io_exit *io, unsigned int count)
+int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, u16 port, u8 size, bool in,
+			    unsigned int count)
 {
 	struct kvm_run *run = vcpu->run;
 
-	vcpu->pio.size = io->size;
+	vcpu->pio.size = size;
 	vcpu->pio.count = count;
 	vcpu->pio.rip = vitrine_rip_read(vcpu);
 	run->exit_reason = KVM_EXIT_IO;
-	run->io.direction = io->in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
-	run->io.size = io->size;
+	run->io.direction = in ? KVM_EXIT_IO_IN : KVM_EXIT_IO_OUT;
+	run->io.size = size;
 	run->io.data_offset = KVM_PIO_PAGE_OFFSET * PAGE_SIZE;
 	run->io.count = count;
-	run->io.port = io->port;
+	run->io.port = port;
 	return EXIT_USER;
 }
 
@@ -268,33 +269,34 @@ int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, const struct io_exit *io,
  * state from which the instruction can be done again; the length of the instruction is still in the
  * VMCS then.
  */
-int vitrine_exit_io(struct vitrine_vcpu *vcpu, const struct io_exit *io)
+int vitrine_exit_io(struct vitrine_vcpu *vcpu, u16 port, u8 size, bool in)
 {
-	u32 value = 0;
+	/* Not on the stack, whose guard costs more than all this, nor in the page the VMM writes. */
+	u32 *value = &vcpu->pio.value;
 
-	if (unlikely(io->string))
-		return vitrine_exit_string_io(vcpu, io);
-	if (!io->in) {
-		value = vcpu->regs[VITRINE_REG_RAX];
-		trace_vitrine_io(vcpu, io->port, io->size, false, 1, value);
-		if (!vitrine_bus_write(vcpu, VITRINE_BUS_PIO, io->port, &value, io->size)) {
+	if (!in) {
+		*value = vcpu->regs[VITRINE_REG_RAX];
+		trace_vitrine_io(vcpu, port, size, false, 1, *value);
+		if (!vitrine_bus_write(vcpu, VITRINE_BUS_PIO, port, value, size)) {
 			vitrine_backend->skip_insn(vcpu);
 			return EXIT_RESUME;
 		}
-		memcpy(vcpu->pio_data, &value, io->size);
-		if (unlikely(io->port == QUIRKY_PORT) &&
+		/* The VMM looks at the first @size bytes of it. */
+		*(u32 *)vcpu->pio_data = *value;
+		if (unlikely(port == QUIRKY_PORT) &&
 		    vitrine_vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP))
 			vitrine_backend->skip_insn(vcpu);
 		else
 			vcpu->complete_user_exit = complete_out;
 	} else {
-		if (!vitrine_bus_read(vcpu, VITRINE_BUS_PIO, io->port, &value, io->size)) {
-			write_accumulator(vcpu, &value, io->size);
-			trace_vitrine_io(vcpu, io->port, io->size, true, 1, value);
+		*value = 0;
+		if (!vitrine_bus_read(vcpu, VITRINE_BUS_PIO, port, value, size)) {
+			write_accumulator(vcpu, value, size);
+			trace_vitrine_io(vcpu, port, size, true, 1, *value);
 			vitrine_backend->skip_insn(vcpu);
 			return EXIT_RESUME;
 		}
 		vcpu->complete_user_exit = complete_in;
 	}
-	return vitrine_exit_io_to_user(vcpu, io, 1);
+	return vitrine_exit_io_to_user(vcpu, port, size, in, 1);
 }

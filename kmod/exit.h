@@ -15,30 +15,29 @@ struct mem_fault;
 struct vitrine_vcpu;
 
 /**
- * struct io_exit - an IN, OUT, INS or OUTS that exited; RIP is still at the instruction
+ * struct io_exit - an INS or OUTS that exited; RIP is still at the instruction
  * @port: I/O port
  * @size: bytes of one item: 1, 2, 4
  * @in: input
- * @string: INS or OUTS
  * @rep: with a REP prefix
- * @addr_size: bytes of the address, string forms only: 2, 4, 8
- * @seg: VITRINE_SEG_* of the memory operand, string forms only
+ * @addr_size: bytes of the address: 2, 4, 8
+ * @seg: VITRINE_SEG_* of the memory operand
  */
 struct io_exit {
 	u16 port;
 	u8 size;
 	bool in;
-	bool string;
 	bool rep;
 	u8 addr_size;
 	u8 seg;
 };
 
-int vitrine_exit_io(struct vitrine_vcpu *vcpu, const struct io_exit *io);
+/* IN and OUT, in registers as it is the shortest way out: @size is 1, 2 or 4 bytes. */
+int vitrine_exit_io(struct vitrine_vcpu *vcpu, u16 port, u8 size, bool in);
 /* exit_string.c: INS and OUTS with their memory side. */
 int vitrine_exit_string_io(struct vitrine_vcpu *vcpu, const struct io_exit *io);
 /* KVM_EXIT_IO of @count items; the data page is filled (OUT), or read by the completion (IN). */
-int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, const struct io_exit *io,
+int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, u16 port, u8 size, bool in,
 			    unsigned int count);
 /*
  * A second-level fault where no memory is: decodes the instruction at RIP and performs its

@@ -313,6 +313,7 @@ int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 {
 	struct vitrine_insn_state *s = &vcpu->insn;
 
+	vcpu->host_data_read = true;
 	if (unlikely(fault->delivery))
 		return delivery_error(vcpu, fault);
 	if (unlikely(fault->exec))

@@ -187,7 +187,7 @@ static int input(struct vitrine_vcpu *vcpu, const struct io_exit *io, unsigned i
 	if (done)
 		return finish_input(vcpu, done);
 	vcpu->complete_user_exit = complete_input;
-	return vitrine_exit_io_to_user(vcpu, io, items);
+	return vitrine_exit_io_to_user(vcpu, io->port, io->size, io->in, items);
 }
 
 static int output(struct vitrine_vcpu *vcpu, const struct io_exit *io, unsigned int items)
@@ -210,7 +210,7 @@ static int output(struct vitrine_vcpu *vcpu, const struct io_exit *io, unsigned 
 	if (done)
 		return advance(vcpu, done);
 	vcpu->complete_user_exit = complete_output;
-	return vitrine_exit_io_to_user(vcpu, io, items);
+	return vitrine_exit_io_to_user(vcpu, io->port, io->size, io->in, items);
 }
 
 /* SDM, "Interrupt 17: Alignment Check Exception (#AC)" */
@@ -241,6 +241,7 @@ int vitrine_exit_string_io(struct vitrine_vcpu *vcpu, const struct io_exit *io)
 		vitrine_backend->skip_insn(vcpu);
 		return EXIT_RESUME;
 	}
+	vcpu->host_data_read = true;
 	mode = vitrine_backend->get_code_mode(vcpu, &code_base);
 	vcpu->pio.size = io->size;
 	vcpu->pio.in = io->in;

@@ -101,7 +101,8 @@ out:
  * The host page for @hva, faulted in if need be; writable without being asked if that costs
  * nothing.
  */
-static int frame_get(unsigned long hva, bool write, bool may_write, struct host_frame *frame)
+static int frame_get(struct vitrine_vcpu *vcpu, unsigned long hva, bool write, bool may_write,
+		     struct host_frame *frame)
 {
 	unsigned int flags = FOLL_HWPOISON | VITRINE_FOLL_GUEST | (write ? FOLL_WRITE : 0);
 	struct page *page;
@@ -113,6 +114,8 @@ static int frame_get(unsigned long hva, bool write, bool may_write, struct host_
 	if (get_user_page_fast_only(hva, may_write ? FOLL_WRITE : 0, &frame->page))
 		goto found;
 	frame->writable = write;
+	/* The page may have come from a disk, by whatever drivers and daemons that takes. */
+	vcpu->host_data_read = true;
 	ret = get_user_pages_unlocked(hva, 1, &frame->page, flags);
 	if (ret == -EFAULT)
 		return frame_get_special(hva, write, frame);
@@ -420,7 +423,7 @@ int vitrine_mmu_fault(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 	if (unlikely(atomic_long_read(&vm->mmu.nr_tables) >= READ_ONCE(vm->mmu.max_tables)))
 		vitrine_mmu_make_room(vm);
 	hva = vitrine_memslot_hva(slot, gfn);
-	ret = frame_get(hva, fault->write, may_write, &frame);
+	ret = frame_get(vcpu, hva, fault->write, may_write, &frame);
 	if (ret)
 		return frame_error(hva, ret);
 	frame.writable &= may_write;

@@ -88,7 +88,7 @@ static void sched_out(struct preempt_notifier *notifier, struct task_struct *nex
 
 	if (unlikely(vcpu->pv.at_boundary) && vcpu->pv.steal_time & KVM_MSR_ENABLED)
 		vitrine_steal_preempted(vcpu);
-	vitrine_backend->vcpu_put(vcpu);
+	vitrine_backend->vcpu_put(vcpu, false);
 	WRITE_ONCE(vcpu->cpu, -1);
 }
 
@@ -121,7 +121,7 @@ void vitrine_vcpu_load(struct vitrine_vcpu *vcpu)
 void vitrine_vcpu_put(struct vitrine_vcpu *vcpu)
 {
 	preempt_disable();
-	vitrine_backend->vcpu_put(vcpu);
+	vitrine_backend->vcpu_put(vcpu, true);
 	WRITE_ONCE(vcpu->cpu, -1);
 	preempt_notifier_unregister(&vcpu->preempt_notifier);
 	preempt_enable();

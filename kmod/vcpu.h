@@ -82,6 +82,7 @@ enum { VITRINE_OUTSIDE_GUEST, VITRINE_IN_GUEST };
 /**
  * struct vitrine_exit - facts of the last exit, in the vendor's own words
  * @reason: basic exit reason with its flag bits
+ * @slot: index of its counters
  * @qualification: exit qualification
  * @intr_info: VM-exit interruption information, where the reason has one
  * @vectoring_info: IDT-vectoring information
@@ -89,6 +90,7 @@ enum { VITRINE_OUTSIDE_GUEST, VITRINE_IN_GUEST };
  */
 struct vitrine_exit {
 	u32 reason;
+	u32 slot;
 	u32 intr_info;
 	u32 vectoring_info;
 	u64 qualification;
@@ -168,6 +170,7 @@ struct vitrine_vcpu {
 	struct vitrine_dirty_ring dirty_ring;
 	struct vitrine_mmu_cache mmu_cache;	/* [v] table pages ready for the next fault */
 	struct vitrine_exit exit;		/* [v] */
+	bool host_data_read; /* [v] a handler read what guests must not find in a cache: see L1TF */
 	int (*complete_user_exit)(struct vitrine_vcpu *vcpu);	/* [v] runs first in the next RUN */
 	u64 user_exit_rip; /* [v] of the instruction whose answer comes from userspace */
 	struct vitrine_insn_state insn;		/* [v] MMIO instruction on its way */
@@ -197,6 +200,7 @@ struct vitrine_vcpu {
 		u32 span_items;			/* items that @span is for */
 		struct vitrine_span span;	/* memory of a string form, lowest address first */
 		u64 rip;			/* of the instruction */
+		u32 value;			/* on its way between a register and a device */
 	} pio;					/* [v] */
 
 	sigset_t sigset;			/* [v] KVM_SET_SIGNAL_MASK */
@@ -230,6 +234,7 @@ void vitrine_vcpu_destroy(struct vitrine_vcpu *vcpu);
 /* Architectural reset, or INIT. Loaded. */
 void vitrine_vcpu_reset(struct vitrine_vcpu *vcpu, bool init);
 void vitrine_vcpu_load(struct vitrine_vcpu *vcpu);
+/* The thread is on its way to userspace: what the guest left in the CPU goes now. */
 void vitrine_vcpu_put(struct vitrine_vcpu *vcpu);
 /* The vCPU that this thread has loaded, or NULL. */
 struct vitrine_vcpu *vitrine_vcpu_current(void);

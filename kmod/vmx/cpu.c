@@ -179,18 +179,12 @@ void vmx_vmcs_clear(struct vmx_vcpu *vmx)
 		smp_call_function_single(cpu, clear_on_its_cpu, vmx, 1);
 }
 
-/*
- * Preemption off. False: this CPU has no VMX (a reboot took it away), and nothing may be entered.
- */
-bool vmx_vmcs_make_current(struct vmx_vcpu *vmx, int cpu)
+static noinline bool make_current(struct vmx_vcpu *vmx, int cpu)
 {
 	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpu);
 	unsigned long flags;
 	bool ok = true;
 
-	/* Nothing but this thread, or the loss of VMX, takes it away from here. */
-	if (likely(this->current_vcpu == vmx && this->on))
-		return true;
 	local_irq_save(flags);
 	if (unlikely(!this->on)) {
 		/*
@@ -219,6 +213,19 @@ bool vmx_vmcs_make_current(struct vmx_vcpu *vmx, int cpu)
 out:
 	local_irq_restore(flags);
 	return ok;
+}
+
+/*
+ * Preemption off. False: this CPU has no VMX (a reboot took it away), and nothing may be entered.
+ */
+bool vmx_vmcs_make_current(struct vmx_vcpu *vmx, int cpu)
+{
+	const struct vmx_cpu *this = this_cpu_ptr(&vmx_cpu);
+
+	/* Nothing but this thread, or the loss of VMX, takes it away from here. */
+	if (likely(this->current_vcpu == vmx && this->on))
+		return true;
+	return make_current(vmx, cpu);
 }
 
 void vmx_vmcs_put(struct vmx_vcpu *vmx)

@@ -96,7 +96,7 @@ static void sync_host_crs(struct vmx_vcpu *vmx)
  * perf's events that must not count (or write records) in the guest; the processor switches their
  * MSRs.
  */
-static void sync_perf_msrs(struct vmx_vcpu *vmx)
+static noinline void sync_perf_msrs(struct vmx_vcpu *vmx)
 {
 	struct perf_guest_switch_msr *msrs;
 	struct vmx_autoload *list = &vmx->autoload;
@@ -213,7 +213,8 @@ static noinstr int enter_guest(struct vmx_vcpu *vmx, unsigned int flags)
 	return ret;
 }
 
-static void hand_over_machine_check(const struct vitrine_vcpu *vcpu)
+/* Apart, as the frame that it needs would cost each entry. */
+static noinline void hand_over_machine_check(const struct vitrine_vcpu *vcpu)
 {
 #ifdef HAVE_DO_MACHINE_CHECK
 	/*
@@ -235,7 +236,7 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	unsigned int flags = vmx->enter_flags | (vmx->launched ? VMX_ENTER_RESUME : 0);
-	u64 debugctl = get_debugctlmsr();
+	u64 debugctl = __rdmsr(MSR_IA32_DEBUGCTLMSR);
 	int ret;
 
 	/*

@@ -226,32 +226,37 @@ static int handle_undefined(struct vitrine_vcpu *vcpu)
 	return inject_ud(vcpu);
 }
 
-/*
- * "Exit Qualification for I/O Instructions"; VM-exit instruction information for the string forms
- */
-static int handle_io(struct vitrine_vcpu *vcpu)
+/* VM-exit instruction information for the string forms */
+static noinline int string_io(struct vitrine_vcpu *vcpu)
 {
 	u64 qualification = vcpu->exit.qualification;
+	/* Address size in 9:7; segment in 17:15, for OUTS only: INS always writes to ES. */
+	u32 info = vmcs_read(VMX_INSTRUCTION_INFO);
 	struct io_exit io = {
 		.port = qualification >> 16,
 		.size = (qualification & 7) + 1,
 		.in = qualification & BIT(3),
-		.string = qualification & BIT(4),
 		.rep = qualification & BIT(5),
+		.addr_size = 2 << ((info >> 7) & 7),
+		.seg = qualification & BIT(3) ? VITRINE_SEG_ES : (info >> 15) & 7,
 	};
+
+	return vitrine_exit_string_io(vcpu, &io);
+}
+
+/* "Exit Qualification for I/O Instructions" */
+static int handle_io(struct vitrine_vcpu *vcpu)
+{
+	u64 qualification = vcpu->exit.qualification;
 	int idx, ret;
 
-	if (unlikely(io.string)) {
-		/* Address size in 9:7; segment in 17:15, for OUTS only: INS always writes to ES. */
-		u32 info = vmcs_read(VMX_INSTRUCTION_INFO);
-
-		io.addr_size = 2 << ((info >> 7) & 7);
-		io.seg = io.in ? VITRINE_SEG_ES : (info >> 15) & 7;
-	}
-	/* Needed by all that may follow, and read here without a call. */
-	vmx_rip_read(vcpu);
+	vmx_rip_cache(vcpu);
 	idx = srcu_read_lock(&vcpu->vm->srcu);
-	ret = vitrine_exit_io(vcpu, &io);
+	if (unlikely(qualification & BIT(4)))
+		ret = string_io(vcpu);
+	else
+		ret = vitrine_exit_io(vcpu, qualification >> 16, (qualification & 7) + 1,
+				      qualification & BIT(3));
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return ret;
 }
@@ -348,6 +353,8 @@ static int handle_ept_violation(struct vitrine_vcpu *vcpu)
 		fault.delivery = vcpu->exit.vectoring_info & VECTORING_INFO_VALID_MASK;
 		if (fault.gva_valid)
 			fault.gva = vmcs_read(GUEST_LINEAR_ADDRESS);
+		vmx_rip_cache(vcpu);
+		vmx_rflags_cache(vcpu);
 		ret = vitrine_exit_mmio(vcpu, &fault);
 	}
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
@@ -438,7 +445,7 @@ static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_PML_FULL] = handle_pml_full,
 };
 
-static int unhandled(struct vitrine_vcpu *vcpu)
+static noinline int unhandled(struct vitrine_vcpu *vcpu)
 {
 	u64 facts[4] = { vcpu->exit.reason, raw_smp_processor_id(), vcpu->exit.qualification };
 	u8 insn[VITRINE_INSN_MAX_LEN + 1] = {};
@@ -454,7 +461,7 @@ static int unhandled(struct vitrine_vcpu *vcpu)
 }
 
 /* What the last entry injected is settled: delivered, or back to be injected again. */
-static void settle_events(struct vitrine_vcpu *vcpu)
+static noinline void settle_events(struct vitrine_vcpu *vcpu)
 {
 	u32 info = vcpu->exit.vectoring_info;
 	struct vitrine_event event = {};
@@ -496,6 +503,9 @@ int vmx_handle_exit(struct vitrine_vcpu *vcpu)
 			return unhandled(vcpu);
 		ret = handlers[reason](vcpu);
 	}
-	vmx_mitigate_exit_handled(reason);
+	/* run.c tells the VMM of IF, whatever it was. */
+	if (ret == EXIT_USER)
+		vmx_rflags_cache(vcpu);
+	vmx_mitigate_exit_handled(vcpu, reason);
 	return ret;
 }

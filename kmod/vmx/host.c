@@ -53,17 +53,23 @@ struct shared_msrs {
 
 static DEFINE_PER_CPU(struct shared_msrs, shared_msrs);
 
+static __always_inline void put_back_shared_msr(struct shared_msrs *shared, unsigned int i, u32 msr)
+{
+	u64 value = shared->host[i];
+
+	if (shared->current_value[i] == value)
+		return;
+	native_wrmsr(msr, (u32)value, value >> 32);
+	shared->current_value[i] = value;
+}
+
 /* Twice does no harm: an IPI that makes this CPU leave VMX may come in between. */
 static void put_back_shared_msrs(struct shared_msrs *shared)
 {
-	unsigned int i;
-
-	for (i = 0; i < VITRINE_NR_SHARED_MSRS; i++) {
-		if (shared->current_value[i] == shared->host[i])
-			continue;
-		native_wrmsr(shared_msr_index[i], (u32)shared->host[i], shared->host[i] >> 32);
-		shared->current_value[i] = shared->host[i];
-	}
+	put_back_shared_msr(shared, VITRINE_MSR_STAR, MSR_STAR);
+	put_back_shared_msr(shared, VITRINE_MSR_LSTAR, MSR_LSTAR);
+	put_back_shared_msr(shared, VITRINE_MSR_FMASK, MSR_SYSCALL_MASK);
+	put_back_shared_msr(shared, VITRINE_MSR_TSC_AUX, MSR_TSC_AUX);
 	shared->swapped = false;
 }
 
@@ -85,7 +91,7 @@ static void returns_to_user(struct user_return_notifier *notifier)
 	put_back_shared_msrs(shared);
 }
 
-static void learn_shared_msrs(struct shared_msrs *shared)
+static noinline void learn_shared_msrs(struct shared_msrs *shared)
 {
 	unsigned int i;
 
@@ -98,17 +104,19 @@ static void learn_shared_msrs(struct shared_msrs *shared)
 	shared->known = true;
 }
 
-static void load_shared_msr(struct shared_msrs *shared, unsigned int i, u64 value)
+/* Constants for MSRs, and no call: three of them are swapped on the way of most entries. */
+static __always_inline void load_shared_msr(struct shared_msrs *shared, unsigned int i, u32 msr,
+					    u64 value)
 {
-	if (likely(shared->current_value[i] == value))
+	if (shared->current_value[i] == value)
 		return;
-	if (native_write_msr_safe(shared_msr_index[i], (u32)value, value >> 32))
+	if (native_write_msr_safe(msr, (u32)value, value >> 32))
 		return;
 	shared->current_value[i] = value;
 	shared->swapped = true;
 }
 
-static void load_shared_msrs(const struct vitrine_vcpu *vcpu)
+static __always_inline void load_shared_msrs(const struct vitrine_vcpu *vcpu)
 {
 	struct shared_msrs *shared = this_cpu_ptr(&shared_msrs);
 	const u64 *msr = vcpu->msrs.shared;
@@ -117,12 +125,13 @@ static void load_shared_msrs(const struct vitrine_vcpu *vcpu)
 		learn_shared_msrs(shared);
 	/* SYSCALL faults without EFER.SCE, so that guest cannot tell what these hold. */
 	if (vcpu->efer & EFER_SCE) {
-		load_shared_msr(shared, VITRINE_MSR_STAR, msr[VITRINE_MSR_STAR]);
-		load_shared_msr(shared, VITRINE_MSR_LSTAR, msr[VITRINE_MSR_LSTAR]);
-		load_shared_msr(shared, VITRINE_MSR_FMASK, msr[VITRINE_MSR_FMASK]);
+		load_shared_msr(shared, VITRINE_MSR_STAR, MSR_STAR, msr[VITRINE_MSR_STAR]);
+		load_shared_msr(shared, VITRINE_MSR_LSTAR, MSR_LSTAR, msr[VITRINE_MSR_LSTAR]);
+		load_shared_msr(shared, VITRINE_MSR_FMASK, MSR_SYSCALL_MASK,
+				msr[VITRINE_MSR_FMASK]);
 	}
 	if (vmx_caps.rdtscp)
-		load_shared_msr(shared, VITRINE_MSR_TSC_AUX, msr[VITRINE_MSR_TSC_AUX]);
+		load_shared_msr(shared, VITRINE_MSR_TSC_AUX, MSR_TSC_AUX, msr[VITRINE_MSR_TSC_AUX]);
 }
 
 void vmx_host_forget_cpu(void)
@@ -136,14 +145,11 @@ void vmx_host_forget_cpu(void)
 	shared->known = false;
 }
 
-/* The thread stays in the kernel, or goes off the CPU: whoever returns to userspace puts back. */
-static void leave_shared_msrs(void)
+/* The thread goes off the CPU: whoever returns to userspace here puts back. */
+static noinline void leave_shared_msrs(struct shared_msrs *shared)
 {
-	struct shared_msrs *shared = this_cpu_ptr(&shared_msrs);
 	unsigned long flags;
 
-	if (likely(!shared->swapped))
-		return;
 	/* Against the IPI that makes this CPU leave VMX. */
 	local_irq_save(flags);
 	if (shared->swapped && !shared->registered) {
@@ -154,15 +160,24 @@ static void leave_shared_msrs(void)
 	local_irq_restore(flags);
 }
 
-void vmx_run_done(struct vitrine_vcpu *vcpu)
+/* Selectors that a 64-bit thread does not have, as a rule: apart, with what reloads them. */
+static noinline void save_ldt(struct vmx_host_state *host)
 {
-	struct shared_msrs *shared;
+	store_ldt(host->ldt_sel);
+}
 
-	preempt_disable();
-	shared = this_cpu_ptr(&shared_msrs);
-	if (shared->swapped)
-		put_back_shared_msrs(shared);
-	preempt_enable();
+static noinline void restore_selectors(const struct vmx_host_state *host)
+{
+	if (host->ldt_sel)
+		asm volatile("lldt %0" : : "m" (host->ldt_sel));
+	if (host->gs_sel)
+		load_gs_index(host->gs_sel);
+	if (host->fs_sel) {
+		loadsegment(fs, host->fs_sel);
+		wrmsrl(MSR_FS_BASE, host->fs_base);
+	}
+	loadsegment(ds, host->ds_sel);
+	loadsegment(es, host->es_sel);
 }
 
 static void save_selectors(struct vmx_host_state *host)
@@ -174,7 +189,7 @@ static void save_selectors(struct vmx_host_state *host)
 	host->ldt_sel = 0;
 #ifdef CONFIG_MODIFY_LDT_SYSCALL
 	if (unlikely(current->mm && READ_ONCE(current->mm->context.ldt)))
-		store_ldt(host->ldt_sel);
+		save_ldt(host);
 #endif
 }
 
@@ -204,6 +219,11 @@ void vmx_host_prepare(struct vmx_vcpu *vmx)
 	vmx->guest_loaded = true;
 }
 
+static noinline void reload_tss(void)
+{
+	invalidate_tss_limit();
+}
+
 void vmx_host_restore(struct vmx_vcpu *vmx)
 {
 	struct vmx_host_state *host = &vmx->host;
@@ -211,25 +231,18 @@ void vmx_host_restore(struct vmx_vcpu *vmx)
 	if (!vmx->guest_loaded)
 		return;
 	vmx->guest_loaded = false;
-	rdmsrl(MSR_KERNEL_GS_BASE, vmx->msr_kernel_gs_base);
+	vmx->msr_kernel_gs_base = __rdmsr(MSR_KERNEL_GS_BASE);
 	/* An exit loads LDTR with 0, FS and GS with HOST_ selectors, DS and ES with null. */
-	if (unlikely(host->ldt_sel))
-		asm volatile("lldt %0" : : "m" (host->ldt_sel));
-	if (unlikely(host->gs_sel))
-		load_gs_index(host->gs_sel);
-	if (unlikely(host->fs_sel)) {
-		loadsegment(fs, host->fs_sel);
-		wrmsrl(MSR_FS_BASE, host->fs_base);
-	}
-	if (unlikely(host->ds_sel | host->es_sel)) {
-		loadsegment(ds, host->ds_sel);
-		loadsegment(es, host->es_sel);
-	}
+	if (unlikely(host->ldt_sel | host->gs_sel | host->fs_sel | host->ds_sel | host->es_sel))
+		restore_selectors(host);
 	/*
 	 * It also sets the limits of TR (too short for the I/O bitmap), GDTR and IDTR to fixed
 	 * values.
 	 */
-	invalidate_tss_limit();
+	if (unlikely(test_thread_flag(TIF_IO_BITMAP)))
+		reload_tss();
+	else
+		this_cpu_write(__tss_limit_invalid, true);
 	native_wrmsr(MSR_KERNEL_GS_BASE, (u32)host->kernel_gs_base, host->kernel_gs_base >> 32);
 	load_fixmap_gdt(raw_smp_processor_id());
 	load_idt(this_cpu_ptr(&vmx_host_idt));
@@ -272,15 +285,19 @@ void vmx_vcpu_load(struct vitrine_vcpu *vcpu, int cpu)
 	}
 }
 
-void vmx_vcpu_put(struct vitrine_vcpu *vcpu)
+void vmx_vcpu_put(struct vitrine_vcpu *vcpu, bool to_user)
 {
+	struct shared_msrs *shared = this_cpu_ptr(&shared_msrs);
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	preempt_disable();
 	vmx_host_restore(vmx);
-	leave_shared_msrs();
+	if (shared->swapped) {
+		if (likely(to_user))
+			put_back_shared_msrs(shared);
+		else
+			leave_shared_msrs(shared);
+	}
 	vmx_vmcs_put(vmx);
-	preempt_enable();
 }
 
 int vmx_host_init(void)

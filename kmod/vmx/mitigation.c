@@ -22,6 +22,7 @@
 #include <asm/vmx.h>
 
 #include "../mmu.h"
+#include "../vcpu.h"
 #include "mitigation.h"
 #include "mitigation_plan.h"
 #include "vmx.h"
@@ -59,24 +60,26 @@ static const char *const l1d_flush_names[VMX_NR_L1D_FLUSH] = {
 };
 
 /*
- * Handlers of these look at nothing but the vCPU; what an interrupt handler read, the kernel notes
- * itself.
+ * Handlers of these look at the vCPU, at its VM's devices, clocks and tables, and at whom those
+ * wake, but at nobody's data; where one goes further it sets vcpu->host_data_read. What an
+ * interrupt handler read the kernel notes itself, and what the scheduler brought in the load.
  */
-static const u8 safe_exits[] = {
-	EXIT_REASON_EXTERNAL_INTERRUPT, EXIT_REASON_INTERRUPT_WINDOW, EXIT_REASON_NMI_WINDOW,
-	EXIT_REASON_CPUID, EXIT_REASON_HLT, EXIT_REASON_INVD, EXIT_REASON_WBINVD,
-	EXIT_REASON_CR_ACCESS, EXIT_REASON_DR_ACCESS, EXIT_REASON_XSETBV,
-	EXIT_REASON_MSR_READ, EXIT_REASON_MSR_WRITE, EXIT_REASON_RDTSC, EXIT_REASON_RDTSCP,
-	EXIT_REASON_PAUSE_INSTRUCTION, EXIT_REASON_PREEMPTION_TIMER,
-};
+static const u64 safe_exits =
+	BIT_ULL(EXIT_REASON_EXTERNAL_INTERRUPT) | BIT_ULL(EXIT_REASON_INTERRUPT_WINDOW) |
+	BIT_ULL(EXIT_REASON_NMI_WINDOW) | BIT_ULL(EXIT_REASON_CPUID) | BIT_ULL(EXIT_REASON_HLT) |
+	BIT_ULL(EXIT_REASON_INVD) | BIT_ULL(EXIT_REASON_WBINVD) | BIT_ULL(EXIT_REASON_VMCALL) |
+	BIT_ULL(EXIT_REASON_CR_ACCESS) | BIT_ULL(EXIT_REASON_DR_ACCESS) |
+	BIT_ULL(EXIT_REASON_XSETBV) | BIT_ULL(EXIT_REASON_IO_INSTRUCTION) |
+	BIT_ULL(EXIT_REASON_MSR_READ) | BIT_ULL(EXIT_REASON_MSR_WRITE) |
+	BIT_ULL(EXIT_REASON_RDTSC) | BIT_ULL(EXIT_REASON_RDTSCP) |
+	BIT_ULL(EXIT_REASON_PAUSE_INSTRUCTION) | BIT_ULL(EXIT_REASON_PREEMPTION_TIMER) |
+	BIT_ULL(EXIT_REASON_EPT_VIOLATION) | BIT_ULL(EXIT_REASON_PML_FULL);
 
-void vmx_mitigate_unsafe_exit(u32 reason)
+void vmx_mitigate_handled_exit(struct vitrine_vcpu *vcpu, u32 reason)
 {
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(safe_exits); i++)
-		if (safe_exits[i] == reason)
-			return;
+	if (reason < BITS_PER_LONG_LONG && safe_exits & BIT_ULL(reason) && !vcpu->host_data_read)
+		return;
+	vcpu->host_data_read = false;
 	this_cpu_write(vmx_l1d_flush_due, true);
 }
 

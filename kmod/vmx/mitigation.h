@@ -54,13 +54,13 @@ static __always_inline void vmx_mitigate_host_data_read(void)
 		this_cpu_write(vmx_l1d_flush_due, true);
 }
 
-void vmx_mitigate_unsafe_exit(u32 reason);
+void vmx_mitigate_handled_exit(struct vitrine_vcpu *vcpu, u32 reason);
 
-/* After the handler of an exit: most reasons touch no data but the vCPU's own. */
-static __always_inline void vmx_mitigate_exit_handled(u32 reason)
+/* After the handler of an exit: most touch nobody's data. */
+static __always_inline void vmx_mitigate_exit_handled(struct vitrine_vcpu *vcpu, u32 reason)
 {
 	if (static_branch_unlikely(&vmx_l1d_flush_cond_key))
-		vmx_mitigate_unsafe_exit(reason);
+		vmx_mitigate_handled_exit(vcpu, reason);
 }
 
 /*

@@ -108,7 +108,6 @@ const struct vitrine_backend vmx_backend = {
 	.vcpu_free = vmx_vcpu_free,
 	.vcpu_load = vmx_vcpu_load,
 	.vcpu_put = vmx_vcpu_put,
-	.run_done = vmx_run_done,
 	.vcpu_reset = vmx_vcpu_reset,
 	.vcpu_run = vmx_vcpu_run,
 	.handle_exit = vmx_handle_exit,

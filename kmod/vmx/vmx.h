@@ -118,6 +118,24 @@ static inline u64 vmx_rflags_read(struct vitrine_vcpu *vcpu)
 	return vmcs_read(GUEST_RFLAGS);
 }
 
+/* What is going to be read by neutral code, where that is certain. */
+static inline void vmx_rip_cache(struct vitrine_vcpu *vcpu)
+{
+	if (vcpu->regs_avail & BIT(VITRINE_REG_RIP))
+		return;
+	vcpu->regs[VITRINE_REG_RIP] = vmcs_read(GUEST_RIP);
+	vcpu->regs_avail |= BIT(VITRINE_REG_RIP);
+}
+
+/* While the VMM steps, TF is not the guest's, and the exit has cached what is. */
+static inline void vmx_rflags_cache(struct vitrine_vcpu *vcpu)
+{
+	if (vcpu->regs_avail & BIT(VITRINE_REG_RFLAGS))
+		return;
+	vcpu->regs[VITRINE_REG_RFLAGS] = vmcs_read(GUEST_RFLAGS);
+	vcpu->regs_avail |= BIT(VITRINE_REG_RFLAGS);
+}
+
 /* vmx.c: per-CPU root operation */
 extern bool vmx_rebooting;
 void vmx_vmcs_clear(struct vmx_vcpu *vmx);
@@ -163,8 +181,7 @@ void vmx_vmcs_exit(void);
 
 /* host.c */
 void vmx_vcpu_load(struct vitrine_vcpu *vcpu, int cpu);
-void vmx_vcpu_put(struct vitrine_vcpu *vcpu);
-void vmx_run_done(struct vitrine_vcpu *vcpu);
+void vmx_vcpu_put(struct vitrine_vcpu *vcpu, bool to_user);
 void vmx_host_prepare(struct vmx_vcpu *vmx);
 void vmx_host_restore(struct vmx_vcpu *vmx);
 int vmx_host_init(void);
