@@ -94,3 +94,22 @@ as_root()
 		sudo -n -- "$@"
 	fi
 }
+
+# Each job becomes a process group of its own, so that an interrupted script can take its machines
+# with it; as background jobs they would ignore Ctrl-C.
+own_jobs()
+{
+	set -m
+	trap stop_jobs INT TERM HUP
+}
+
+stop_jobs()
+{
+	local job
+
+	for job in $(jobs -p); do
+		kill -TERM -- "-$job" 2>/dev/null || true
+	done
+	wait
+	die "interrupted"
+}

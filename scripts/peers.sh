@@ -41,18 +41,7 @@ bin=build/peers/bin
 log=build/peers/log
 quiet=240	# seconds without a sign of life, on a machine as busy as may be
 work=$(mktemp -d)
-set -m
-stop()
-{
-	local job
-
-	for job in $(jobs -p); do
-		kill -TERM -- "-$job" 2>/dev/null || true
-	done
-	wait
-	die "interrupted"
-}
-trap stop INT TERM HUP
+own_jobs
 trap 'rm -rf "$work"' EXIT
 started=$SECONDS
 exec 4>&1

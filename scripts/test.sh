@@ -56,20 +56,7 @@ export LAB_KERNEL=$kernel LONG=${long:+1}
 lab_usual='--cpus 2 --memory 1024'
 
 work=$(mktemp -d)
-# Each job is a process group of its own, so that an interrupted run can take
-# its machines with it; as background jobs they would ignore Ctrl-C.
-set -m
-stop()
-{
-	local job
-
-	for job in $(jobs -p); do
-		kill -TERM -- "-$job" 2>/dev/null || true
-	done
-	wait
-	die "interrupted"
-}
-trap stop INT TERM HUP
+own_jobs
 trap 'rm -rf "$work"' EXIT
 started=$SECONDS
 
