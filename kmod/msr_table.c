@@ -333,6 +333,7 @@ const struct vitrine_msr_row vitrine_msr_rows[] = {
 	ONE(MSR_KVM_SYSTEM_TIME_NEW, MSR_SAVE, ANY, 0, vitrine_kvmclock_get_system_time,
 	    vitrine_kvmclock_set_system_time),
 	ONE(MSR_KVM_STEAL_TIME, MSR_SAVE, ANY, 0, vitrine_steal_get_msr, vitrine_steal_set_msr),
+	ONE(MSR_KVM_PV_EOI_EN, MSR_SAVE, ANY, 0, vitrine_pv_eoi_get_msr, vitrine_pv_eoi_set_msr),
 	ONE(MSR_KVM_POLL_CONTROL, MSR_SAVE, ANY, 0, vitrine_pv_get_poll_control,
 	    vitrine_pv_set_poll_control),
 	ONE(MSR_EFER, 0, ANY, 0, get_efer, set_efer),

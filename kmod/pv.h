@@ -21,7 +21,8 @@ struct vitrine_vcpu;
 #define VITRINE_PV_FEATURES							\
 	(BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_NOP_IO_DELAY) |		\
 	 BIT(KVM_FEATURE_CLOCKSOURCE2) | BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) | \
-	 BIT(KVM_FEATURE_STEAL_TIME) | BIT(KVM_FEATURE_PV_UNHALT) |		\
+	 BIT(KVM_FEATURE_STEAL_TIME) | BIT(KVM_FEATURE_PV_EOI) |		\
+	 BIT(KVM_FEATURE_PV_UNHALT) |						\
 	 BIT(KVM_FEATURE_PV_TLB_FLUSH) | BIT(KVM_FEATURE_PV_SEND_IPI) |		\
 	 BIT(KVM_FEATURE_POLL_CONTROL) | BIT(KVM_FEATURE_PV_SCHED_YIELD))
 
@@ -37,6 +38,7 @@ struct vitrine_pv {
 	unsigned long clock_jiffies;	/* [v] when its page was written last */
 
 	u64 steal_time;		/* [v] MSR_KVM_STEAL_TIME */
+	u64 eoi;		/* [v] MSR_KVM_PV_EOI_EN */
 	u64 run_delay_ns;	/* [v] of @waited_for, as far as it is in the guest's page */
 	const void *waited_for;	/* [v] the thread, to compare with only */
 	bool at_boundary;	/* [c] no instruction is under way: see steal.c */
@@ -81,6 +83,10 @@ void vitrine_steal_loaded(struct vitrine_vcpu *vcpu);
 void vitrine_steal_preempted(struct vitrine_vcpu *vcpu);
 MSR_GET(vitrine_steal_get_msr);
 MSR_SET(vitrine_steal_set_msr);
+
+/* irq/pv_eoi.c */
+MSR_GET(vitrine_pv_eoi_get_msr);
+MSR_SET(vitrine_pv_eoi_set_msr);
 
 /* hypercall.c */
 /**

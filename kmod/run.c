@@ -71,8 +71,8 @@ static int block(struct vitrine_vcpu *vcpu)
 		vcpu->run->exit_reason = KVM_EXIT_IRQ_WINDOW_OPEN;
 		return EXIT_USER;
 	}
-	if (unlikely(vcpu->vapic_addr))
-		vitrine_vapic_load(vcpu);
+	if (unlikely(vcpu->apic_words & VITRINE_WORDS_LOAD))
+		vitrine_irq_load_words(vcpu);
 	vcpu->halt_if = vitrine_rflags_read(vcpu) & X86_EFLAGS_IF;
 	vitrine_lapic_sleep(vcpu);
 	ret = vitrine_halt_wait(vcpu);
@@ -204,12 +204,13 @@ static noinline int serve_requests(struct vitrine_vcpu *vcpu)
 		return vitrine_debug_exit(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_EVENT)) {
 		cancel_events(vcpu);
+		/* Before the request goes: it asks for what comes here next. */
+		if (unlikely(vcpu->apic_words & VITRINE_WORDS_LOAD))
+			vitrine_irq_load_words(vcpu);
 		clear_bit(VITRINE_REQ_EVENT, &vcpu->requests);
-		if (unlikely(vcpu->vapic_addr))
-			vitrine_vapic_load(vcpu);
 		prepare_events(vcpu);
-		if (unlikely(vcpu->vapic_addr))
-			vitrine_vapic_store(vcpu);
+		if (unlikely(vcpu->apic_words & VITRINE_WORDS_STORE))
+			vitrine_irq_store_words(vcpu);
 	}
 	return EXIT_RESUME;
 }
@@ -371,8 +372,8 @@ static void sync_out(struct vitrine_vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 	u64 rflags = vitrine_rflags_read(vcpu);
 
-	if (unlikely(vcpu->vapic_addr))
-		vitrine_vapic_load(vcpu);
+	if (unlikely(vcpu->apic_words & VITRINE_WORDS_LOAD))
+		vitrine_irq_load_words(vcpu);
 	run->if_flag = !!(rflags & X86_EFLAGS_IF);
 	run->cr8 = vcpu->lapic ? vitrine_lapic_get_cr8(vcpu) : vcpu->cr8;
 	run->apic_base = vitrine_lapic_get_base(vcpu);

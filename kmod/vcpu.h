@@ -160,6 +160,7 @@ struct vitrine_vcpu {
 	struct vitrine_lapic *lapic;		/* [I] NULL without an in-kernel APIC */
 	u8 eoi_vector;				/* [v] */
 	gpa_t vapic_addr; /* [v] KVM_SET_VAPIC_ADDR: the word that stands for TPR; 0: none */
+	u8 apic_words;				/* [v] VITRINE_WORD_* of irq/irq.h */
 	bool irq_window_requested;		/* [v] run->request_interrupt_window of this RUN */
 	bool injected;				/* [v] an event is written for the next entry */
 	bool halt_if; /* [v] IF of a halted guest, for those who ask whether it would wake */

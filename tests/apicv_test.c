@@ -24,6 +24,7 @@
 #define LOOP_GPA	(TEST_FREE_GPA + 0x30000u)
 #define VECTOR		0x50
 #define LEVEL_GSI	20	/* of the I/O APIC alone */
+#define MSR_PV_EOI_EN	0x4b564d04
 #define PARAMETERS	"/sys/module/" HOST_MODULE "/parameters/"
 
 enum {
@@ -388,6 +389,21 @@ TEST_F(apicv, end_for_an_ioapic_in_userspace)
 	test_vcpu_run_to_sync(vcpu);
 	test_vcpu_free(vcpu);
 	test_vm_free(vm);
+}
+
+/* A word that spares the guest an exit, where there would be one. */
+TEST_F(apicv, ends_by_a_word)
+{
+	NEED_VCPU();
+	x2apic(self->vcpu);
+	test_irq_write(self->vcpu, test_irq_eoi_gpa(self->vcpu), 0);
+	test_irq_set_eoi(self->vcpu, TEST_EOI_PV);
+	test_irq_set_msr(self->vcpu, MSR_PV_EOI_EN, test_irq_eoi_gpa(self->vcpu) | 1);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, VECTOR);
+	test_irq_window(self->vcpu);
+	EXPECT_EQ(test_irq_count(self->vcpu), 1);
+	EXPECT_EQ(test_irq_eoi_writes(self->vcpu), variant->apicv);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_PPR), 0);
 }
 
 static void *run_thread(void *arg)

@@ -25,10 +25,11 @@
 #define MSR_SYSTEM_TIME_NEW	0x4b564d01
 #define MSR_ASYNC_PF_EN		0x4b564d02
 #define MSR_STEAL_TIME		0x4b564d03
+#define MSR_PV_EOI_EN		0x4b564d04
 #define MSR_POLL_CONTROL	0x4b564d05
 #define MSR_ASYNC_PF_INT	0x4b564d06
-/* clock, no I/O delay, clock 2, steal time, unhalt, TLB flush, IPI, poll, yield, stable */
-#define FEATURES		0x01003aabu
+/* clock, no I/O delay, clock 2, steal time, EOI, unhalt, TLB flush, IPI, poll, yield, stable */
+#define FEATURES		0x01003aebu
 #define HC_VAPIC_POLL_IRQ	1
 #define HC_KICK_CPU		5
 #define HC_CLOCK_PAIRING	9
@@ -145,22 +146,23 @@ TEST_F(pv, enable_cap)
 TEST_F(pv, enforced)
 {
 	static const uint32_t msrs[] = { MSR_WALL_CLOCK, MSR_SYSTEM_TIME, MSR_WALL_CLOCK_NEW,
-					 MSR_SYSTEM_TIME_NEW, MSR_STEAL_TIME, MSR_POLL_CONTROL };
+					 MSR_SYSTEM_TIME_NEW, MSR_STEAL_TIME, MSR_POLL_CONTROL,
+					 MSR_PV_EOI_EN };
 	static const uint64_t calls[] = { HC_KICK_CPU, HC_SEND_IPI, HC_SCHED_YIELD };
 	uint64_t value;
 
 	set_features(self->vcpu, 0);
-	for (unsigned int i = 0; i < 6; i++) {
+	for (unsigned int i = 0; i < 7; i++) {
 		EXPECT_EQ(1, test_vcpu_get_msr(self->vcpu, msrs[i], &value));
 		EXPECT_EQ(1, test_vcpu_set_msr(self->vcpu, msrs[i], 0));
 	}
 	ASSERT_EQ(0, enable_cap(self->vcpu, KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1, 0));
-	for (unsigned int i = 0; i < 6; i++) {
+	for (unsigned int i = 0; i < 7; i++) {
 		EXPECT_EQ(0, test_vcpu_get_msr(self->vcpu, msrs[i], &value));
 		EXPECT_EQ(0, test_vcpu_set_msr(self->vcpu, msrs[i], 0));
 	}
 	test_irq_start(self->vcpu, 0, TEST_EOI_NONE);
-	for (unsigned int i = 0; i < 6; i++) {
+	for (unsigned int i = 0; i < 7; i++) {
 		EXPECT_FALSE(test_irq_rdmsr(self->vcpu, msrs[i], &value));
 		EXPECT_FALSE(test_irq_wrmsr(self->vcpu, msrs[i], 0));
 	}

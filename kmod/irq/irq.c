@@ -236,6 +236,22 @@ void vitrine_irq_eoi(struct vitrine_vcpu *vcpu, u8 vector, bool level_triggered)
 	}
 }
 
+void vitrine_irq_load_words(struct vitrine_vcpu *vcpu)
+{
+	if (vcpu->apic_words & VITRINE_WORD_EOI_OFFERED)
+		vitrine_pv_eoi_take_back(vcpu);
+	if (vcpu->apic_words & VITRINE_WORD_VAPIC)
+		vitrine_vapic_load(vcpu);
+}
+
+void vitrine_irq_store_words(struct vitrine_vcpu *vcpu)
+{
+	if (vcpu->apic_words & VITRINE_WORD_EOI)
+		vitrine_pv_eoi_offer(vcpu);
+	if (vcpu->apic_words & VITRINE_WORD_VAPIC)
+		vitrine_vapic_store(vcpu);
+}
+
 /* An interrupt of a PIC: ours through LINT0, or userspace's that KVM_INTERRUPT brought. */
 static bool extint_pending(struct vitrine_lapic *lapic)
 {

@@ -129,9 +129,22 @@ long vitrine_lapic_send_to_set(struct vitrine_vcpu *vcpu, const u64 *arg, unsign
 /* GET/SET_LAPIC, INTERRUPT, NMI */
 extern const struct vitrine_ioctl vitrine_irq_vcpu_ioctls[];
 /*
- * Where vcpu->vapic_addr is set: TPR from that word once the guest ran, and the word from the APIC
- * before it runs. May sleep.
+ * Bits of vcpu->apic_words: what of the APIC is in guest memory, and so is read (load) once the
+ * guest ran, before anybody looks at what is pending or in service, and written (store) before it
+ * runs.
  */
+enum {
+	VITRINE_WORD_VAPIC = 0x1,	/* vcpu->vapic_addr: TPR, and what else is to be read */
+	VITRINE_WORD_EOI = 0x2,		/* MSR_KVM_PV_EOI_EN: interrupts may be ended by it */
+	VITRINE_WORD_EOI_OFFERED = 0x4,	/* this one may */
+	VITRINE_WORDS_LOAD = VITRINE_WORD_VAPIC | VITRINE_WORD_EOI_OFFERED,
+	VITRINE_WORDS_STORE = VITRINE_WORD_VAPIC | VITRINE_WORD_EOI,
+};
+
+/* Where any of the bits above is set. May sleep. */
+void vitrine_irq_load_words(struct vitrine_vcpu *vcpu);
+void vitrine_irq_store_words(struct vitrine_vcpu *vcpu);
+/* vapic.c */
 void vitrine_vapic_load(struct vitrine_vcpu *vcpu);
 void vitrine_vapic_store(struct vitrine_vcpu *vcpu);
 /* Serves VITRINE_REQ_TPR_ACCESS. */

@@ -151,6 +151,7 @@ static void leave_resampler(struct irqfd *irqfd)
 	if (!list_empty(&resampler->irqfds))
 		return;
 	list_del_rcu(&resampler->node);
+	vitrine_lapic_eoi_exits_changed(vm);
 	vitrine_irq_set_line(vm, resampler->gsi, 0, VITRINE_IRQ_SOURCE_RESAMPLE);
 	call_srcu(&vm->srcu, &resampler->rcu, free_resampler_rcu);
 }

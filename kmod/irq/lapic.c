@@ -164,8 +164,12 @@ void vitrine_lapic_begin_service(struct vitrine_lapic *lapic, u8 vector)
 
 void vitrine_lapic_end_service(struct vitrine_lapic *lapic)
 {
-	int vector = vitrine_lapic_serviced_vector(lapic);
+	int vector;
 
+	/* Of another one, perhaps: the guest may have ended the last one by its byte. */
+	if (unlikely(lapic->vcpu->apic_words & VITRINE_WORD_EOI_OFFERED))
+		vitrine_pv_eoi_take_back(lapic->vcpu);
+	vector = vitrine_lapic_serviced_vector(lapic);
 	if (vector < 0)
 		return;
 	__clear_bit(vector & 31, vitrine_lapic_bank_word(lapic, APIC_ISR, vector));
@@ -217,6 +221,8 @@ static void lapic_reset_regs(struct vitrine_lapic *lapic)
 	u32 version = LAPIC_VERSION(vitrine_lapic_has_cmci(lapic) ? 7 : 6);
 	unsigned int i;
 
+	if (vcpu->apic_words & VITRINE_WORD_EOI_OFFERED)
+		vitrine_pv_eoi_take_back(vcpu);
 	vitrine_lapic_timer_stop(lapic);
 	for (i = 0; i < 0x400; i += 16)
 		vitrine_lapic_put(lapic, i, 0);
@@ -225,6 +231,7 @@ static void lapic_reset_regs(struct vitrine_lapic *lapic)
 	atomic_set(&lapic->errors, 0);
 	lapic->extint = -1;
 	vcpu->vapic_addr = 0;
+	vcpu->apic_words &= ~VITRINE_WORD_VAPIC;
 
 	/* The I/O APIC of the kernel has no EOI register to direct an EOI to. */
 	if (vitrine_irq_mode(vcpu->vm) == VITRINE_IRQCHIP_SPLIT)
@@ -267,6 +274,8 @@ void vitrine_lapic_reset(struct vitrine_vcpu *vcpu, bool init)
 				  (vcpu->vm->bsp_id == vcpu->id ? MSR_IA32_APICBASE_BSP : 0);
 	if (vcpu->lapic)
 		lapic_reset_regs(vcpu->lapic);
+	vcpu->pv.eoi = 0;
+	vcpu->apic_words = 0;
 }
 
 int vitrine_lapic_create(struct vitrine_vcpu *vcpu)

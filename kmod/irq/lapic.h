@@ -52,7 +52,8 @@ struct vitrine_lapic {
 	bool irr_pending;		/* [a] false: IRR is empty */
 	int isr_top;			/* [v] highest vector in service, or -1 */
 	bool apicv;			/* [I] vm->apicv: see above */
-	bool eoi_exits_stale;		/* [a] apicv: which ends of interrupts must exit */
+	bool eoi_exits_stale;		/* [a] which ends of interrupts must exit, and so */
+	DECLARE_BITMAP(ends_awaited, 256);	/* [v] edges among them */
 	DECLARE_BITMAP(posted, 256);	/* [a] apicv: requested, and not yet in IRR */
 	int extint;			/* [v] split irqchip: the PIC's vector, or -1 */
 	bool reports_tpr;		/* [v] KVM_TPR_ACCESS_REPORTING: */
@@ -154,6 +155,16 @@ bool vitrine_lapic_post(struct vitrine_lapic *lapic, u8 vector);
  * vCPU's mutex is held.
  */
 void vitrine_lapic_take_posted(struct vitrine_lapic *lapic);
+
+/* Makes lapic->ends_awaited what it should be. The vCPU's mutex is held. */
+void vitrine_lapic_update_ends(struct vitrine_lapic *lapic);
+
+/*
+ * pv_eoi.c: lets the guest end what is in service by its byte, if that may be, and takes the offer
+ * back: the interrupt was ended by it, or cannot be any more. Loaded.
+ */
+void vitrine_pv_eoi_offer(struct vitrine_vcpu *vcpu);
+void vitrine_pv_eoi_take_back(struct vitrine_vcpu *vcpu);
 
 /* lapic_access.c: the vCPU's mutex is held. */
 int vitrine_lapic_mmio_read(struct vitrine_vcpu *vcpu, gpa_t gpa, void *data,

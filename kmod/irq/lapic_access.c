@@ -50,6 +50,9 @@ static u32 writable_bits(struct vitrine_lapic *lapic, u32 offset)
 
 static u32 lapic_read(struct vitrine_lapic *lapic, u32 offset)
 {
+	/* What is in service may have ended. */
+	if (unlikely(lapic->vcpu->apic_words & VITRINE_WORD_EOI_OFFERED))
+		vitrine_pv_eoi_take_back(lapic->vcpu);
 	if (offset == APIC_TMCCT)
 		return vitrine_lapic_timer_count(lapic);
 	if (offset == APIC_PROCPRI)

@@ -38,19 +38,26 @@ void vitrine_lapic_take_posted(struct vitrine_lapic *lapic)
 	}
 }
 
+void vitrine_lapic_update_ends(struct vitrine_lapic *lapic)
+{
+	WRITE_ONCE(lapic->eoi_exits_stale, false);
+	/* What set the flag is visible when it is seen to be cleared too early. */
+	smp_mb();
+	bitmap_zero(lapic->ends_awaited, 256);
+	vitrine_irq_ends_awaited(lapic->vcpu->vm, lapic->ends_awaited);
+}
+
 /*
  * The end of a level-triggered interrupt, as TMR knows it, and of an edge that somebody waits for.
  * Whatever changes either sets the flag before the next such interrupt is posted.
  */
 static void update_eoi_exits(struct vitrine_lapic *lapic)
 {
-	DECLARE_BITMAP(vectors, 256) = {};
+	DECLARE_BITMAP(vectors, 256);
 	unsigned int i;
 
-	WRITE_ONCE(lapic->eoi_exits_stale, false);
-	/* What set the flag is visible when it is seen to be cleared too early. */
-	smp_mb();
-	vitrine_irq_ends_awaited(lapic->vcpu->vm, vectors);
+	vitrine_lapic_update_ends(lapic);
+	bitmap_copy(vectors, lapic->ends_awaited, 256);
 	for (i = 0; i < APIC_ISR_NR; i++)
 		vectors[i / 2] |= (u64)vitrine_lapic_get(lapic, APIC_TMR + 16 * i) << i % 2 * 32;
 	vitrine_backend->set_eoi_exits(lapic->vcpu, vectors);
@@ -61,8 +68,6 @@ void vitrine_lapic_eoi_exits_changed(struct vitrine_vm *vm)
 	struct vitrine_vcpu *vcpu;
 	unsigned long index;
 
-	if (!vm->apicv)
-		return;
 	vitrine_vm_for_each_vcpu(index, vcpu, vm)
 		if (vcpu->lapic)
 			WRITE_ONCE(vcpu->lapic->eoi_exits_stale, true);

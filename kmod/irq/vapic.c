@@ -91,6 +91,9 @@ static long vapic_ioctl_set_addr(void *obj, struct vitrine_ioctl_arg *arg)
 		}
 	}
 	vcpu->vapic_addr = vapic->vapic_addr;
+	vcpu->apic_words &= ~VITRINE_WORD_VAPIC;
+	if (vapic->vapic_addr)
+		vcpu->apic_words |= VITRINE_WORD_VAPIC;
 	/*
 	 * Without the word nobody else looks again at a TPR that was read from it last, and an
 	 * entry with a threshold above TPR fails.

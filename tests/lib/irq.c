@@ -16,13 +16,15 @@
 #define LOG_GPA			(TEST_FREE_GPA + 0x20000u)
 #define LOG_BYTES		0x2000u
 #define STACK_BYTES		0x800u
-#define MAX_LOGGED		(LOG_BYTES - 8)
+#define MAX_LOGGED		(LOG_BYTES - 16)
 
 /* What GS points to in the guest. */
 struct irq_log {
 	uint32_t count;
 	uint32_t eoi;
 	uint8_t vector[MAX_LOGGED];
+	uint32_t eoi_writes;
+	uint32_t eoi_word;
 };
 
 enum { READ, WRITE, IN, OUT, RDMSR, WRMSR, WINDOW, HALT, SPIN, RDTSC };
@@ -74,7 +76,11 @@ GUEST_CODE(irq_handler,
 	   "mov $0x80b, %ecx\n xor %eax, %eax\n xor %edx, %edx\n wrmsr\n jmp 5f\n"
 	   "2: cmp $2, %eax\n jne 3f\n"
 	   "mov $0xfee000b0, %eax\n movl $0, (%rax)\n jmp 5f\n"
-	   "3: cmp $3, %eax\n jne 5f\n"
+	   "3: cmp $4, %eax\n jne 6f\n"
+	   "btrl $0, %gs:0x1ffc\n jc 5f\n"
+	   "incl %gs:0x1ff8\n"
+	   "mov $0x80b, %ecx\n xor %eax, %eax\n xor %edx, %edx\n wrmsr\n jmp 5f\n"
+	   "6: cmp $3, %eax\n jne 5f\n"
 	   "mov $0x20, %al\n"
 	   "cmp $0x28, %dl\n jb 4f\n"
 	   "outb %al, $0xa0\n"
@@ -134,6 +140,16 @@ void test_irq_start(struct test_vcpu *vcpu, unsigned int id, enum test_irq_eoi e
 void test_irq_set_eoi(struct test_vcpu *vcpu, enum test_irq_eoi eoi)
 {
 	log_of(vcpu)->eoi = eoi;
+}
+
+uint64_t test_irq_eoi_gpa(struct test_vcpu *vcpu)
+{
+	return (uint8_t *)&log_of(vcpu)->eoi_word - vcpu->vm->memory;
+}
+
+unsigned int test_irq_eoi_writes(struct test_vcpu *vcpu)
+{
+	return log_of(vcpu)->eoi_writes;
 }
 
 static void begin(struct test_vcpu *vcpu, unsigned int command, uint64_t rsi, uint64_t rdx)
@@ -287,6 +303,7 @@ void test_irq_clear(struct test_vcpu *vcpu)
 	struct irq_log *log = log_of(vcpu);
 
 	log->count = 0;
+	log->eoi_writes = 0;
 	memset(log->vector, 0, sizeof(log->vector));
 }
 

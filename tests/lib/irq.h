@@ -24,11 +24,16 @@ enum test_irq_eoi {
 	TEST_EOI_X2APIC,
 	TEST_EOI_XAPIC,
 	TEST_EOI_PIC,		/* slave and master, non-specific */
+	TEST_EOI_PV,		/* by the word of MSR_KVM_PV_EOI_EN, or else as in x2APIC mode */
 };
 
 /* Starts the guest in long mode; each vCPU has its own stack and its own list of interrupts. */
 void test_irq_start(struct test_vcpu *vcpu, unsigned int id, enum test_irq_eoi eoi);
 void test_irq_set_eoi(struct test_vcpu *vcpu, enum test_irq_eoi eoi);
+
+/* Where TEST_EOI_PV looks, and how often it had to write EOI since the last clear. */
+uint64_t test_irq_eoi_gpa(struct test_vcpu *vcpu);
+unsigned int test_irq_eoi_writes(struct test_vcpu *vcpu);
 
 /* One 32-bit access by the guest. */
 uint32_t test_irq_read(struct test_vcpu *vcpu, uint64_t gpa);
