@@ -17,6 +17,7 @@
 struct vitrine_caps;
 struct vitrine_injection;
 struct vitrine_mitigations;
+struct vitrine_record;
 struct vitrine_vcpu;
 struct vitrine_vm;
 
@@ -61,6 +62,8 @@ enum vitrine_exit_result {
  * @vcpu_run: enter the guest once and come back; interrupts off, never sleeps. 0 or -errno for
  * "could not enter".
  * @handle_exit: dispatch the exit that @vcpu_run brought. Loaded. EXIT_RESUME, EXIT_USER or -errno.
+ * @record_exit: what a record says of the last exit and of the guest's registers, before
+ * @handle_exit; the rest of the record is run.c's and the ring's. Loaded.
  * @cache_reg: read RIP, RSP or RFLAGS into vcpu->regs, or the PDPTEs (VITRINE_CACHE_PDPTRS) into
  * vcpu->pdptrs; they
  *	stay in hardware until asked for. Loaded.
@@ -125,6 +128,7 @@ struct vitrine_backend {
 	void (*vcpu_reset)(struct vitrine_vcpu *vcpu, bool init);
 	int (*vcpu_run)(struct vitrine_vcpu *vcpu);
 	int (*handle_exit)(struct vitrine_vcpu *vcpu);
+	void (*record_exit)(struct vitrine_vcpu *vcpu, struct vitrine_record *record);
 
 	void (*cache_reg)(struct vitrine_vcpu *vcpu, unsigned int reg);
 	void (*get_segment)(struct vitrine_vcpu *vcpu, unsigned int seg, struct kvm_segment *var);

@@ -21,6 +21,7 @@
 #include "ioctl.h"
 #include "mce.h"
 #include "memslot.h"
+#include "monitor/attach.h"
 #include "msr.h"
 #include "regs.h"
 #include "tsc.h"
@@ -188,6 +189,7 @@ static const struct vitrine_ioctl *const dev_tables[] = {
 	vitrine_cpuid_dev_ioctls,
 	vitrine_msr_dev_ioctls,
 	vitrine_mce_dev_ioctls,
+	vitrine_attach_dev_ioctls,
 	NULL
 };
 

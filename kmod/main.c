@@ -13,6 +13,7 @@
 #include "dev.h"
 #include "hardware.h"
 #include "mmu.h"
+#include "monitor/monitor.h"
 #include "msr.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -45,6 +46,9 @@ static int __init vitrine_init(void)
 	ret = vitrine_vcpu_module_init();
 	if (ret)
 		goto err_vm;
+	ret = vitrine_monitor_init();
+	if (ret)
+		goto err_vcpu;
 	ret = vitrine_dev_init();
 	if (ret)
 		goto err_vcpu;

@@ -20,6 +20,7 @@
 #include "exit.h"
 #include "fpu.h"
 #include "halt.h"
+#include "monitor/ring.h"
 #include "regs.h"
 #include "run.h"
 #include "trace.h"
@@ -285,6 +286,7 @@ static int enter(struct vitrine_vcpu *vcpu, bool *exited)
 	}
 	trace_vitrine_entry(vcpu);
 	entered = rdtsc();
+	vcpu->exit.entry_tsc = entered;
 	account_host_time(vcpu, entered);
 	ret = vitrine_backend->vcpu_run(vcpu);
 	vcpu->exit.tsc = rdtsc();
@@ -316,7 +318,11 @@ static int run_loop(struct vitrine_vcpu *vcpu)
 		ret = enter(vcpu, &exited);
 		if (likely(exited)) {
 			trace_vitrine_exit(vcpu);
-			ret = vitrine_backend->handle_exit(vcpu);
+			/* The one place where somebody else than the handler sees an exit first. */
+			if (unlikely(READ_ONCE(vcpu->watch)))
+				ret = vitrine_ring_handle_exit(vcpu);
+			else
+				ret = vitrine_backend->handle_exit(vcpu);
 		}
 	} while (ret == EXIT_RESUME);
 	return ret;

@@ -86,6 +86,7 @@ enum { VITRINE_OUTSIDE_GUEST, VITRINE_IN_GUEST };
  * @qualification: exit qualification
  * @intr_info: VM-exit interruption information, where the reason has one
  * @vectoring_info: IDT-vectoring information
+ * @entry_tsc: host TSC right before the entry
  * @tsc: host TSC right after the exit
  */
 struct vitrine_exit {
@@ -94,6 +95,7 @@ struct vitrine_exit {
 	u32 intr_info;
 	u32 vectoring_info;
 	u64 qualification;
+	u64 entry_tsc;
 	u64 tsc;
 };
 
@@ -172,6 +174,9 @@ struct vitrine_vcpu {
 	struct vitrine_mmu_cache mmu_cache;	/* [v] table pages ready for the next fault */
 	struct vitrine_exit exit;		/* [v] */
 	bool host_data_read; /* [v] a handler read what guests must not find in a cache: see L1TF */
+	unsigned long watch; /* [a] VITRINE_WATCH_*: who wants to see exits first */
+	u64 watched_reasons[2]; /* [a] a word at a time: what some ring records */
+	struct hlist_head rings; /* struct vitrine_ring; writers: the VM's monitors' lock; RCU */
 	int (*complete_user_exit)(struct vitrine_vcpu *vcpu);	/* [v] runs first in the next RUN */
 	u64 user_exit_rip; /* [v] of the instruction whose answer comes from userspace */
 	struct vitrine_insn_state insn;		/* [v] MMIO instruction on its way */

@@ -24,6 +24,7 @@
 #include "hardware.h"
 #include "ioctl.h"
 #include "irq/ioeventfd.h"
+#include "monitor/attach.h"
 #include "msr_filter.h"
 #include "stats.h"
 #include "tsc.h"
@@ -50,6 +51,22 @@ static void unlist_vm(struct vitrine_vm *vm)
 	list_del(&vm->node);
 	nr_vms--;
 	mutex_unlock(&list_lock);
+}
+
+struct vitrine_monitors *vitrine_monitors_find(u64 vm_id)
+{
+	struct vitrine_monitors *found = NULL;
+	struct vitrine_vm *vm;
+
+	mutex_lock(&list_lock);
+	list_for_each_entry(vm, &vms, node) {
+		if (vm->id == vm_id) {
+			found = vitrine_monitors_get(vm->monitors);
+			break;
+		}
+	}
+	mutex_unlock(&list_lock);
+	return found;
 }
 
 unsigned int vitrine_vm_count(void)
@@ -110,12 +127,18 @@ struct vitrine_vm *vitrine_vm_create(void)
 	ret = vitrine_coalesced_init(vm);
 	if (ret)
 		goto err_destroy_bus;
+	ret = -ENOMEM;
+	vm->monitors = vitrine_monitors_create(vm);
+	if (!vm->monitors)
+		goto err_destroy_coalesced;
 	ret = mmu_notifier_register(&vm->notifier, vm->mm);
 	if (ret)
-		goto err_destroy_coalesced;
+		goto err_end_monitors;
 	list_vm(vm);
 	return vm;
 
+err_end_monitors:
+	vitrine_monitors_end(vm->monitors);
 err_destroy_coalesced:
 	vitrine_coalesced_destroy(vm);
 err_destroy_bus:
@@ -141,6 +164,7 @@ static void destroy_vm(struct vitrine_vm *vm)
 	unsigned long index;
 
 	unlist_vm(vm);
+	vitrine_monitors_end(vm->monitors);
 	/* After this nobody changes the tables but us. */
 	mmu_notifier_unregister(&vm->notifier, vm->mm);
 	vitrine_bus_destroy(vm);
@@ -424,6 +448,7 @@ static const struct vitrine_ioctl *const vm_tables[] = {
 	vitrine_msr_filter_ioctls,
 	vitrine_stats_fd_vm_ioctls,
 	vitrine_clock_vm_ioctls,
+	vitrine_attach_vm_ioctls,
 	NULL
 };
 

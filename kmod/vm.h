@@ -4,6 +4,7 @@
  *
  * Lock order, outermost first:
  *
+ *	the VM's monitors (monitor/attach.h)
  *	the list of VMs (vm.c)
  *	vm->lock
  *	  vcpu->mutex			inside vm->lock: of a vCPU that is being created
@@ -51,6 +52,7 @@
 
 struct file;
 struct vitrine_bus;
+struct vitrine_monitors;
 struct vitrine_vcpu;
 struct vitrine_ioctl;
 
@@ -64,6 +66,7 @@ struct vitrine_vm {
 	u64 id;				/* [I] never reused */
 	struct mm_struct *mm;		/* [I] the creator's; every ioctl must come from it */
 	struct list_head node;		/* the list of all VMs, under its own lock in vm.c */
+	struct vitrine_monitors *monitors;	/* [I] control tools that are attached */
 	struct mutex lock;
 	struct mutex slots_lock;
 	struct srcu_struct srcu;

@@ -111,6 +111,7 @@ const struct vitrine_backend vmx_backend = {
 	.vcpu_reset = vmx_vcpu_reset,
 	.vcpu_run = vmx_vcpu_run,
 	.handle_exit = vmx_handle_exit,
+	.record_exit = vmx_record_exit,
 
 	.cache_reg = vmx_cache_reg,
 	.get_segment = vmx_get_segment,

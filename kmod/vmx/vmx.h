@@ -13,6 +13,8 @@
 #include "enter.h"
 #include "insn.h"
 
+struct vitrine_record;
+
 #define VMX_NR_AUTOLOAD_MSRS	16
 
 /*
@@ -156,6 +158,9 @@ int vmx_exit_tpr_below_threshold(struct vitrine_vcpu *vcpu);
 int vmx_exit_apic_access(struct vitrine_vcpu *vcpu);
 int vmx_exit_apic_write(struct vitrine_vcpu *vcpu);
 int vmx_exit_eoi(struct vitrine_vcpu *vcpu);
+
+/* record.c */
+void vmx_record_exit(struct vitrine_vcpu *vcpu, struct vitrine_record *record);
 
 /* timer.c */
 void vmx_timer_setup(struct vmx_vcpu *vmx);

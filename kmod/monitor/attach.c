@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Owns monitor fds: who may attach to a VM, what becomes of the fd when the VM goes, and of the VM
+ * when the fd goes. To read a guest is to read its VMM, so the rules are those of ptrace, which the
+ * kernel does not export; and nothing here waits for a vCPU or lets one wait.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/anon_inodes.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/err.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/coredump.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uidgid.h>
+#include <linux/user_namespace.h>
+#include <vitrine.h>
+
+#include "../vcpu.h"
+#include "../vm.h"
+#include "attach.h"
+#include "monitor.h"
+#include "ring.h"
+
+static const char *const attach_names[] = { "owner", "root", "off" };
+static enum { ATTACH_OWNER, ATTACH_ROOT, ATTACH_OFF } attach_by;
+
+static int set_attach(const char *value, const struct kernel_param *param)
+{
+	int i = sysfs_match_string(attach_names, value);
+
+	if (i < 0)
+		return i;
+	WRITE_ONCE(attach_by, i);
+	return 0;
+}
+
+static int get_attach(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%s\n", attach_names[READ_ONCE(attach_by)]);
+}
+
+static const struct kernel_param_ops attach_ops = { .set = set_attach, .get = get_attach };
+module_param_cb(attach, &attach_ops, NULL, 0644);
+MODULE_PARM_DESC(attach, "who may attach a control tool to a VM: owner, root (CAP_SYS_ADMIN), off");
+
+struct vitrine_monitors *vitrine_monitors_create(struct vitrine_vm *vm)
+{
+	struct vitrine_monitors *all = kzalloc(sizeof(*all), GFP_KERNEL_ACCOUNT);
+
+	if (!all)
+		return NULL;
+	refcount_set(&all->users, 1);
+	mutex_init(&all->lock);
+	INIT_LIST_HEAD(&all->list);
+	all->creator = get_current_cred();
+	all->vm = vm;
+	return all;
+}
+
+static void put(struct vitrine_monitors *all)
+{
+	if (!refcount_dec_and_test(&all->users))
+		return;
+	put_cred(all->creator);
+	kfree(all);
+}
+
+static void stop_rings(struct vitrine_monitor *monitor)
+{
+	struct vitrine_ring *ring;
+	unsigned long index;
+
+	xa_for_each(&monitor->rings, index, ring)
+		vitrine_ring_stop(ring);
+}
+
+/* Every monitor finds the VM gone. */
+static void cut_off(struct vitrine_monitors *all)
+{
+	struct vitrine_monitor *monitor;
+
+	lockdep_assert_held(&all->lock);
+	all->vm = NULL;
+	list_for_each_entry(monitor, &all->list, node) {
+		stop_rings(monitor);
+		wake_up_interruptible_poll(&monitor->wait, EPOLLHUP);
+	}
+}
+
+void vitrine_monitors_end(struct vitrine_monitors *all)
+{
+	mutex_lock(&all->lock);
+	cut_off(all);
+	mutex_unlock(&all->lock);
+	put(all);
+}
+
+/* What keeps the caller from being the VM's owner, or NULL. */
+static const char *not_the_owner(const struct vitrine_monitors *all)
+{
+	const struct cred *caller = current_cred(), *creator = all->creator;
+
+	if (caller->user_ns != creator->user_ns)
+		return "another user namespace";
+	if (!uid_eq(caller->fsuid, creator->uid) || !uid_eq(caller->fsuid, creator->euid) ||
+	    !uid_eq(caller->fsuid, creator->suid))
+		return "another user";
+	if (!gid_eq(caller->fsgid, creator->gid) || !gid_eq(caller->fsgid, creator->egid) ||
+	    !gid_eq(caller->fsgid, creator->sgid))
+		return "another group";
+	if (!cap_issubset(creator->cap_permitted, caller->cap_permitted))
+		return "the VM's creator had more capabilities";
+	if (get_dumpable(all->vm->mm) != SUID_DUMP_USER)
+		return "the VMM is not dumpable";
+	return NULL;
+}
+
+/* Why the caller may not attach, or NULL. */
+static const char *refusal(const struct vitrine_monitors *all)
+{
+	int by = READ_ONCE(attach_by);
+	const char *why;
+
+	if (by == ATTACH_OFF)
+		return "the module's parameter attach is off";
+	if (all->forbidden)
+		return "the VMM forbids it";
+	why = by == ATTACH_ROOT ? "the module's parameter attach is root" : not_the_owner(all);
+	/* In the initial namespace; asked last, as the question leaves a mark on the task. */
+	return why && capable(CAP_SYS_ADMIN) ? NULL : why;
+}
+
+static void log_attach(u64 vm_id, u32 flags, const char *refused)
+{
+	/* A name may hold anything. */
+	char comm[TASK_COMM_LEN];
+
+	get_task_comm(comm, current);
+	pr_notice_ratelimited("VM %llu: %s monitor %s by %*pE, pid %d, uid %u%s%s\n", vm_id,
+			      flags & VITRINE_ATTACH_STEER ? "steering" : "observing",
+			      refused ? "refused" : "attached", (int)strlen(comm), comm,
+			      task_tgid_nr(current), from_kuid(&init_user_ns, current_uid()),
+			      refused ? ": " : "", refused ?: "");
+}
+
+/* all->lock is held. */
+static int admit(struct vitrine_monitors *all, struct vitrine_monitor *monitor, u32 flags)
+{
+	const char *why;
+
+	if (!all->vm && !all->forbidden)
+		return -ESRCH;
+	why = refusal(all);
+	log_attach(monitor->vm_id, flags, why);
+	if (why)
+		return -EPERM;
+	if (all->nr == VITRINE_MAX_MONITORS || (flags & VITRINE_ATTACH_STEER && all->steering)) {
+		pr_debug_ratelimited("VITRINE_ATTACH: VM %llu %s\n", monitor->vm_id,
+				     all->nr == VITRINE_MAX_MONITORS ? "has too many monitors" :
+								       "is steered already");
+		return -EBUSY;
+	}
+	list_add_tail(&monitor->node, &all->list);
+	all->nr++;
+	if (flags & VITRINE_ATTACH_STEER)
+		all->steering = monitor;
+	return 0;
+}
+
+/* The monitor's fd is closed, or it never had one. */
+void vitrine_monitor_free(struct vitrine_monitor *monitor)
+{
+	struct vitrine_monitors *all = monitor->all;
+	struct vitrine_ring *ring;
+	unsigned long index;
+
+	mutex_lock(&all->lock);
+	if (!list_empty(&monitor->node)) {
+		list_del(&monitor->node);
+		all->nr--;
+	}
+	if (all->steering == monitor)
+		all->steering = NULL;
+	stop_rings(monitor);
+	mutex_unlock(&all->lock);
+
+	if (!xa_empty(&monitor->rings))
+		synchronize_rcu();
+	xa_for_each(&monitor->rings, index, ring)
+		vitrine_ring_free(ring);
+	xa_destroy(&monitor->rings);
+	put(all);
+	kfree(monitor);
+}
+
+static long dev_ioctl_attach(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	const struct vitrine_attach *attach = arg->data;
+	struct vitrine_monitor *monitor;
+	struct vitrine_monitors *all;
+	int ret;
+
+	if (attach->flags & ~VITRINE_ATTACH_STEER || attach->reserved) {
+		pr_debug_ratelimited("VITRINE_ATTACH: flags is 0x%x and reserved 0x%x, must be within 0x%x and 0\n",
+				     attach->flags, attach->reserved, VITRINE_ATTACH_STEER);
+		return -EINVAL;
+	}
+	all = vitrine_monitors_find(attach->vm_id);
+	if (!all)
+		return -ESRCH;
+	monitor = kzalloc(sizeof(*monitor), GFP_KERNEL_ACCOUNT);
+	if (!monitor) {
+		put(all);
+		return -ENOMEM;
+	}
+	monitor->all = all;
+	monitor->vm_id = attach->vm_id;
+	INIT_LIST_HEAD(&monitor->node);
+	xa_init_flags(&monitor->rings, XA_FLAGS_ACCOUNT);
+	init_waitqueue_head(&monitor->wait);
+	mutex_lock(&all->lock);
+	ret = admit(all, monitor, attach->flags);
+	mutex_unlock(&all->lock);
+	if (!ret)
+		ret = vitrine_monitor_open_fd(monitor);
+	if (ret < 0)
+		vitrine_monitor_free(monitor);
+	return ret;
+}
+
+static long vm_ioctl_get_vm_id(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	const struct vitrine_vm *vm = obj;
+
+	*(u64 *)arg->data = vm->id;
+	return 0;
+}
+
+static long vm_ioctl_forbid_attach(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_vm *vm = obj;
+	struct vitrine_monitors *all = vm->monitors;
+
+	mutex_lock(&all->lock);
+	all->forbidden = true;
+	cut_off(all);
+	mutex_unlock(&all->lock);
+	return 0;
+}
+
+const struct vitrine_ioctl vitrine_attach_dev_ioctls[] = {
+	{ VITRINE_ATTACH, 0, dev_ioctl_attach },
+	{}
+};
+
+const struct vitrine_ioctl vitrine_attach_vm_ioctls[] = {
+	{ VITRINE_GET_VM_ID, 0, vm_ioctl_get_vm_id },
+	{ VITRINE_FORBID_ATTACH, 0, vm_ioctl_forbid_attach },
+	{}
+};

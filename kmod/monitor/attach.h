@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Control tools and the VMs that they are attached to. A monitor fd does not keep its VM alive:
+ * what the two share is struct vitrine_monitors, which outlives both.
+ */
+#ifndef VITRINE_MONITOR_ATTACH_H
+#define VITRINE_MONITOR_ATTACH_H
+
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+
+#include "../ioctl.h"
+
+struct cred;
+struct vitrine_vm;
+
+/**
+ * struct vitrine_monitors - who is attached to one VM
+ * @users: [a] the VM, and each monitor fd
+ * @lock: inside it the locks of the VM may be taken, and it is inside none of those
+ * @creator: who created the VM, as it was then
+ * @vm: NULL when it is gone, or cut its monitors off
+ * @forbidden: its VMM wants no monitor
+ * @list: struct vitrine_monitor
+ * @nr: length of it
+ * @steering: one of them, or NULL
+ */
+struct vitrine_monitors {
+	refcount_t users;
+	struct mutex lock;
+	const struct cred *creator;		/* [I] */
+	struct vitrine_vm *vm;			/* [lock] */
+	bool forbidden;				/* [lock] */
+	struct list_head list;			/* [lock] */
+	unsigned int nr;			/* [lock] */
+	struct vitrine_monitor *steering;	/* [lock] */
+};
+
+/**
+ * struct vitrine_monitor - one monitor fd
+ * @all: of the VM
+ * @vm_id: also when it is gone
+ * @node: in all->list
+ * @rings: struct vitrine_ring by index of the vCPU; they stay until the fd is closed
+ * @ring_bytes: of all of them
+ * @wait: who polls the fd
+ */
+struct vitrine_monitor {
+	struct vitrine_monitors *all;	/* [I] */
+	u64 vm_id;			/* [I] */
+	struct list_head node;		/* [all->lock] */
+	struct xarray rings;		/* [all->lock] for writers */
+	u32 ring_bytes;			/* [all->lock] */
+	wait_queue_head_t wait;
+};
+
+/* For vm.c. Both ends of a VM's life; the first before, the second after it can be found. */
+struct vitrine_monitors *vitrine_monitors_create(struct vitrine_vm *vm);
+void vitrine_monitors_end(struct vitrine_monitors *all);
+/* Of the living VM with that id, with a reference, or NULL: vm.c */
+struct vitrine_monitors *vitrine_monitors_find(u64 vm_id);
+static inline struct vitrine_monitors *vitrine_monitors_get(struct vitrine_monitors *all)
+{
+	refcount_inc(&all->users);
+	return all;
+}
+
+extern const struct vitrine_ioctl vitrine_attach_dev_ioctls[];	/* VITRINE_ATTACH */
+extern const struct vitrine_ioctl vitrine_attach_vm_ioctls[];	/* GET_VM_ID, FORBID_ATTACH */
+
+#endif

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Rings of exit records: written by the thread that runs a vCPU, read by a control tool in another
+ * process through its mapping. Who may have one is attach.c's business. Tags as in vm.h; [A] is the
+ * lock of the VM's monitors.
+ */
+#ifndef VITRINE_MONITOR_RING_H
+#define VITRINE_MONITOR_RING_H
+
+#include <linux/list.h>
+#include <linux/types.h>
+#include <linux/wait.h>
+#include <vitrine.h>
+
+struct page;
+struct vitrine_vcpu;
+
+/**
+ * struct vitrine_ring - one monitor's ring of one vCPU
+ * @node: in vcpu->rings: for writers [A], for readers RCU
+ * @vcpu: whose exits; NULL once it writes no more
+ * @header: shared with the reader, who may write anything at any time: what counts is below
+ * @records: likewise
+ * @head: records written so far, by the thread that has the vCPU loaded
+ * @lost: likewise, that found the ring full
+ * @nr_records: a power of two
+ * @flags: VITRINE_RING_*
+ * @wakeup: so many unread records wake who polls
+ * @reasons: exits that are recorded; any context
+ * @wait: the monitor's
+ */
+struct vitrine_ring {
+	struct hlist_node node;
+	struct vitrine_vcpu *vcpu;		/* [A] */
+	struct vitrine_ring_header *header;	/* [I] */
+	struct vitrine_record *records;		/* [I] */
+	u64 head;				/* [v] */
+	u64 lost;				/* [v] */
+	u32 nr_records;				/* [I] */
+	u32 flags;				/* [I] */
+	u32 wakeup;				/* [I] */
+	u64 reasons[2];				/* [a] a word at a time */
+	wait_queue_head_t *wait;		/* [I] */
+};
+
+/* Bits of vcpu->watch: a ring wants exits to be recorded; one wants the instruction, too. */
+enum { VITRINE_WATCH_RING, VITRINE_WATCH_INSN };
+
+/* Bytes of the mapping, which is the header's page and the records. */
+u32 vitrine_ring_bytes(u32 nr_records);
+/* Records nothing until it is started. ERR_PTR. */
+struct vitrine_ring *vitrine_ring_create(const struct vitrine_ring_config *config,
+					 wait_queue_head_t *wait);
+/* Stopped, and every vCPU thread that may still write has been waited for (RCU). */
+void vitrine_ring_free(struct vitrine_ring *ring);
+/* All under [A]; the vCPU may be running. A ring that is filtered was not stopped. */
+void vitrine_ring_start(struct vitrine_ring *ring, struct vitrine_vcpu *vcpu);
+void vitrine_ring_stop(struct vitrine_ring *ring);
+void vitrine_ring_filter(struct vitrine_ring *ring, const u64 *reasons);
+/* Page @offset of the mapping, or NULL. */
+struct page *vitrine_ring_page(const struct vitrine_ring *ring, unsigned long offset);
+bool vitrine_ring_readable(const struct vitrine_ring *ring);
+
+/*
+ * In the place of backend->handle_exit() while vcpu->watch is not 0: the exit is handled and then
+ * recorded, as it was before. Loaded.
+ */
+int vitrine_ring_handle_exit(struct vitrine_vcpu *vcpu);
+
+#endif
