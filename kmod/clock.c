@@ -21,6 +21,7 @@
 #include <asm/tsc.h>
 
 #include "clock.h"
+#include "registry.h"
 #include "tsc.h"
 #include "vcpu.h"
 #include "vm.h"

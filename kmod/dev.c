@@ -24,6 +24,7 @@
 #include "monitor/attach.h"
 #include "msr.h"
 #include "regs.h"
+#include "registry.h"
 #include "tsc.h"
 #include "vcpu.h"
 #include "vm.h"

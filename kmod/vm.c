@@ -26,63 +26,11 @@
 #include "irq/ioeventfd.h"
 #include "monitor/attach.h"
 #include "msr_filter.h"
+#include "registry.h"
 #include "stats.h"
 #include "tsc.h"
 #include "vcpu.h"
 #include "vm.h"
-
-static DEFINE_MUTEX(list_lock);
-static LIST_HEAD(vms);			/* [list_lock] */
-static unsigned int nr_vms;		/* [list_lock] */
-static u64 next_id = 1;			/* [list_lock] */
-
-static void list_vm(struct vitrine_vm *vm)
-{
-	mutex_lock(&list_lock);
-	vm->id = next_id++;
-	list_add_tail(&vm->node, &vms);
-	nr_vms++;
-	mutex_unlock(&list_lock);
-}
-
-static void unlist_vm(struct vitrine_vm *vm)
-{
-	mutex_lock(&list_lock);
-	list_del(&vm->node);
-	nr_vms--;
-	mutex_unlock(&list_lock);
-}
-
-struct vitrine_monitors *vitrine_monitors_find(u64 vm_id)
-{
-	struct vitrine_monitors *found = NULL;
-	struct vitrine_vm *vm;
-
-	mutex_lock(&list_lock);
-	list_for_each_entry(vm, &vms, node) {
-		if (vm->id == vm_id) {
-			found = vitrine_monitors_get(vm->monitors);
-			break;
-		}
-	}
-	mutex_unlock(&list_lock);
-	return found;
-}
-
-unsigned int vitrine_vm_count(void)
-{
-	return READ_ONCE(nr_vms);
-}
-
-void vitrine_vm_for_each(void (*fn)(struct vitrine_vm *vm))
-{
-	struct vitrine_vm *vm;
-
-	mutex_lock(&list_lock);
-	list_for_each_entry(vm, &vms, node)
-		fn(vm);
-	mutex_unlock(&list_lock);
-}
 
 struct vitrine_vm *vitrine_vm_create(void)
 {
@@ -100,6 +48,7 @@ struct vitrine_vm *vitrine_vm_create(void)
 	xa_init_flags(&vm->vcpu_by_id, XA_FLAGS_ACCOUNT);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
+	vitrine_creator_init(&vm->creator);
 	vitrine_irq_init(vm);
 	vm->default_tsc_khz = tsc_khz;
 	vitrine_backend->vm_init(vm);
@@ -134,9 +83,13 @@ struct vitrine_vm *vitrine_vm_create(void)
 	ret = mmu_notifier_register(&vm->notifier, vm->mm);
 	if (ret)
 		goto err_end_monitors;
-	list_vm(vm);
+	ret = vitrine_registry_add(vm);
+	if (ret)
+		goto err_unregister_notifier;
 	return vm;
 
+err_unregister_notifier:
+	mmu_notifier_unregister(&vm->notifier, vm->mm);
 err_end_monitors:
 	vitrine_monitors_end(vm->monitors);
 err_destroy_coalesced:
@@ -153,6 +106,7 @@ err_put_hardware:
 	vitrine_hardware_put();
 err_free_vm:
 	preempt_notifier_dec();
+	vitrine_creator_free(&vm->creator);
 	mmdrop(vm->mm);
 	kfree(vm);
 	return ERR_PTR(ret);
@@ -163,7 +117,7 @@ static void destroy_vm(struct vitrine_vm *vm)
 	struct vitrine_vcpu *vcpu;
 	unsigned long index;
 
-	unlist_vm(vm);
+	vitrine_registry_remove(vm);
 	vitrine_monitors_end(vm->monitors);
 	/* After this nobody changes the tables but us. */
 	mmu_notifier_unregister(&vm->notifier, vm->mm);
@@ -180,6 +134,7 @@ static void destroy_vm(struct vitrine_vm *vm)
 	cleanup_srcu_struct(&vm->srcu);
 	vitrine_hardware_put();
 	preempt_notifier_dec();
+	vitrine_creator_free(&vm->creator);
 	mmdrop(vm->mm);
 	kfree(vm);
 }
@@ -507,5 +462,5 @@ int vitrine_vm_init(void)
 
 void vitrine_vm_exit(void)
 {
-	WARN_ON(!list_empty(&vms));
+	vitrine_registry_exit();
 }

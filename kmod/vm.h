@@ -5,13 +5,13 @@
  * Lock order, outermost first:
  *
  *	the VM's monitors (monitor/attach.h)
- *	the list of VMs (vm.c)
+ *	the registry (registry.c)
  *	vm->lock
  *	  vcpu->mutex			inside vm->lock: of a vCPU that is being created
  *	    vm->slots_lock		memory slots and buses are changed
  *	      mm->mmap_lock
  *	        vm->mmu.lock		second-level tables; spinning, the mmu notifier's
- *	    vm->clock.lock		the VM's clock; also inside the list of VMs; a leaf
+ *	    vm->clock.lock		the VM's clock; also inside the registry's; a leaf
  *	    vm->irq.lock		interrupt routing is changed; also inside vm->slots_lock
  *	irqfds->mutex			irqfds come and go; of the above it is inside none
  *	  an eventfd's own lock		spinning, interrupts off; held in a wake-up
@@ -45,6 +45,7 @@
 
 #include "clock.h"
 #include "coalesced.h"
+#include "creator.h"
 #include "irq/irq.h"
 #include "memslot.h"
 #include "mmu.h"
@@ -65,7 +66,7 @@ struct vitrine_vm {
 	refcount_t users;		/* [a] the VM fd and each vCPU fd */
 	u64 id;				/* [I] never reused */
 	struct mm_struct *mm;		/* [I] the creator's; every ioctl must come from it */
-	struct list_head node;		/* the list of all VMs, under its own lock in vm.c */
+	struct vitrine_creator creator;	/* [I] */
 	struct vitrine_monitors *monitors;	/* [I] control tools that are attached */
 	struct mutex lock;
 	struct mutex slots_lock;
@@ -154,11 +155,6 @@ void vitrine_vm_exit(void);
 
 /* KVM_CAP_X86_DISABLE_EXITS: what this host's guests may do without exits. */
 u32 vitrine_vm_disable_exits(void);
-
-/* How many VMs live: for the tests that look for leaks. */
-unsigned int vitrine_vm_count(void);
-/* Calls @fn for each VM; none is destroyed meanwhile. */
-void vitrine_vm_for_each(void (*fn)(struct vitrine_vm *vm));
 
 #define vitrine_vm_for_each_vcpu(index, vcpu, vm)       \
 	xa_for_each_range(&(vm)->vcpus, index, vcpu, 0, \

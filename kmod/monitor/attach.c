@@ -22,6 +22,7 @@
 #include <linux/user_namespace.h>
 #include <vitrine.h>
 
+#include "../registry.h"
 #include "../vcpu.h"
 #include "../vm.h"
 #include "attach.h"
@@ -200,6 +201,20 @@ void vitrine_monitor_free(struct vitrine_monitor *monitor)
 	kfree(monitor);
 }
 
+/* With a reference, or NULL. */
+static struct vitrine_monitors *find_monitors(u64 vm_id)
+{
+	struct vitrine_vm *vm = vitrine_vm_get_by_id(vm_id);
+	struct vitrine_monitors *all;
+
+	if (!vm)
+		return NULL;
+	all = vm->monitors;
+	refcount_inc(&all->users);
+	vitrine_vm_put(vm);
+	return all;
+}
+
 static long dev_ioctl_attach(void *obj, struct vitrine_ioctl_arg *arg)
 {
 	const struct vitrine_attach *attach = arg->data;
@@ -212,7 +227,7 @@ static long dev_ioctl_attach(void *obj, struct vitrine_ioctl_arg *arg)
 				     attach->flags, attach->reserved, VITRINE_ATTACH_STEER);
 		return -EINVAL;
 	}
-	all = vitrine_monitors_find(attach->vm_id);
+	all = find_monitors(attach->vm_id);
 	if (!all)
 		return -ESRCH;
 	monitor = kzalloc(sizeof(*monitor), GFP_KERNEL_ACCOUNT);

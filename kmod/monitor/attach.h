@@ -61,13 +61,6 @@ struct vitrine_monitor {
 /* For vm.c. Both ends of a VM's life; the first before, the second after it can be found. */
 struct vitrine_monitors *vitrine_monitors_create(struct vitrine_vm *vm);
 void vitrine_monitors_end(struct vitrine_monitors *all);
-/* Of the living VM with that id, with a reference, or NULL: vm.c */
-struct vitrine_monitors *vitrine_monitors_find(u64 vm_id);
-static inline struct vitrine_monitors *vitrine_monitors_get(struct vitrine_monitors *all)
-{
-	refcount_inc(&all->users);
-	return all;
-}
 
 extern const struct vitrine_ioctl vitrine_attach_dev_ioctls[];	/* VITRINE_ATTACH */
 extern const struct vitrine_ioctl vitrine_attach_vm_ioctls[];	/* GET_VM_ID, FORBID_ATTACH */
