@@ -232,6 +232,13 @@ static inline void vitrine_hrtimer_setup(struct hrtimer *timer,
 #define vitrine_immediate_exit	immediate_exit
 #endif
 
+/* The attributes of the request that a dump answers. */
+#ifdef HAVE_GENL_INFO_DUMP
+#define vitrine_genl_dump_attrs(cb)	(genl_info_dump(cb)->attrs)
+#else
+#define vitrine_genl_dump_attrs(cb)	(genl_dumpit_info(cb)->attrs)
+#endif
+
 /* Adds one to an eventfd's counter. */
 #ifdef HAVE_EVENTFD_SIGNAL_COUNT
 #define vitrine_eventfd_signal(ctx)	eventfd_signal(ctx, 1)

@@ -32,15 +32,15 @@ struct vitrine_creator {
 
 /**
  * struct vitrine_viewer - who asks
- * @uid: user, or invalid where the socket was opened by another than who sends
  * @pid_ns: holds a reference
  * @user_ns: likewise
+ * @uid: user, or invalid where the socket was opened by another than who sends
  * @sees_all: of what was created in @user_ns or below
  */
 struct vitrine_viewer {
-	kuid_t uid;
 	struct pid_namespace *pid_ns;
 	struct user_namespace *user_ns;
+	kuid_t uid;
 	bool sees_all;
 };
 

@@ -21,6 +21,7 @@
 #include "fetch.h"
 #include "guest.h"
 #include "linear.h"
+#include "netlink.h"
 #include "pv.h"
 #include "regs.h"
 #include "trace.h"
@@ -40,6 +41,14 @@ int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigne
 	run->internal.ndata = ndata;
 	for (i = 0; i < ndata; i++)
 		run->internal.data[i] = data[i];
+	vitrine_netlink_event(vcpu->vm, vcpu, VITRINE_NL_EVENT_INTERNAL_ERROR, suberror);
+	return EXIT_USER;
+}
+
+int vitrine_exit_shutdown(struct vitrine_vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	vitrine_netlink_event(vcpu->vm, vcpu, VITRINE_NL_EVENT_SHUTDOWN, 0);
 	return EXIT_USER;
 }
 
@@ -83,6 +92,8 @@ int vitrine_exit_emulation_failure(struct vitrine_vcpu *vcpu)
 			return EXIT_RESUME;
 	}
 	tell_emulation_failure(vcpu);
+	vitrine_netlink_event(vcpu->vm, vcpu, VITRINE_NL_EVENT_INTERNAL_ERROR,
+			      KVM_INTERNAL_ERROR_EMULATION);
 	return EXIT_USER;
 }
 

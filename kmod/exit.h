@@ -60,6 +60,8 @@ int vitrine_exit_hlt(struct vitrine_vcpu *vcpu);
  */
 int vitrine_exit_undefined(struct vitrine_vcpu *vcpu);
 int vitrine_exit_hypercall(struct vitrine_vcpu *vcpu);
+/* KVM_EXIT_SHUTDOWN. */
+int vitrine_exit_shutdown(struct vitrine_vcpu *vcpu);
 /* KVM_EXIT_INTERNAL_ERROR with KVM's suberror and up to 16 words of facts. */
 int vitrine_exit_internal_error(struct vitrine_vcpu *vcpu, u32 suberror, unsigned int ndata,
 				const u64 *data);

@@ -15,6 +15,7 @@
 #include "mmu.h"
 #include "monitor/monitor.h"
 #include "msr.h"
+#include "netlink.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -49,11 +50,16 @@ static int __init vitrine_init(void)
 	ret = vitrine_monitor_init();
 	if (ret)
 		goto err_vcpu;
-	ret = vitrine_dev_init();
+	ret = vitrine_netlink_init();
 	if (ret)
 		goto err_vcpu;
+	ret = vitrine_dev_init();
+	if (ret)
+		goto err_netlink;
 	return 0;
 
+err_netlink:
+	vitrine_netlink_exit();
 err_vcpu:
 	vitrine_vcpu_module_exit();
 err_vm:
@@ -72,6 +78,7 @@ err_hardware:
 static void __exit vitrine_exit(void)
 {
 	vitrine_dev_exit();
+	vitrine_netlink_exit();
 	vitrine_vcpu_module_exit();
 	vitrine_vm_exit();
 	vitrine_clock_module_exit();

@@ -65,7 +65,8 @@ struct vitrine_vm *vitrine_vm_get_next(u64 *id)
 	while (vm && !refcount_inc_not_zero(&vm->users))
 		vm = xa_find_after(&vms, &index, ULONG_MAX, XA_PRESENT);
 	xa_unlock(&vms);
-	*id = index;
+	if (vm)
+		*id = index;
 	return vm;
 }
 

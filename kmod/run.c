@@ -186,10 +186,8 @@ static noinline int serve_requests(struct vitrine_vcpu *vcpu)
 	if (take_request(vcpu, VITRINE_REQ_APIC_EVENT) && vcpu->lapic)
 		vitrine_lapic_accept_events(vcpu);
 	take_request(vcpu, VITRINE_REQ_KICK);
-	if (take_request(vcpu, VITRINE_REQ_TRIPLE_FAULT)) {
-		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
-		return EXIT_USER;
-	}
+	if (take_request(vcpu, VITRINE_REQ_TRIPLE_FAULT))
+		return vitrine_exit_shutdown(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_EOI_EXIT)) {
 		vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
 		vcpu->run->eoi.vector = vcpu->eoi_vector;

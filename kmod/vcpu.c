@@ -29,6 +29,7 @@
 #include "ioctl.h"
 #include "mce.h"
 #include "msr.h"
+#include "netlink.h"
 #include "regs.h"
 #include "run.h"
 #include "stats.h"
@@ -475,6 +476,7 @@ int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 	vitrine_clock_update(vm, false);
 	/* Last: whoever guesses the number must not run a vCPU that nobody would kick. */
 	fd_install(fd, file);
+	vitrine_netlink_event(vm, vcpu, VITRINE_NL_EVENT_VCPU_CREATED, 0);
 	return fd;
 
 err_put_fd:

@@ -26,6 +26,7 @@
 #include "irq/ioeventfd.h"
 #include "monitor/attach.h"
 #include "msr_filter.h"
+#include "netlink.h"
 #include "registry.h"
 #include "stats.h"
 #include "tsc.h"
@@ -86,6 +87,7 @@ struct vitrine_vm *vitrine_vm_create(void)
 	ret = vitrine_registry_add(vm);
 	if (ret)
 		goto err_unregister_notifier;
+	vitrine_netlink_event(vm, NULL, VITRINE_NL_EVENT_VM_CREATED, 0);
 	return vm;
 
 err_unregister_notifier:
@@ -123,8 +125,10 @@ static void destroy_vm(struct vitrine_vm *vm)
 	mmu_notifier_unregister(&vm->notifier, vm->mm);
 	vitrine_bus_destroy(vm);
 	vitrine_irq_destroy(vm);
-	xa_for_each(&vm->vcpus, index, vcpu)
+	xa_for_each(&vm->vcpus, index, vcpu) {
+		vitrine_netlink_event(vm, vcpu, VITRINE_NL_EVENT_VCPU_GONE, 0);
 		vitrine_vcpu_destroy(vcpu);
+	}
 	xa_destroy(&vm->vcpus);
 	vitrine_msr_filter_destroy(vm);
 	vitrine_coalesced_destroy(vm);
@@ -134,6 +138,7 @@ static void destroy_vm(struct vitrine_vm *vm)
 	cleanup_srcu_struct(&vm->srcu);
 	vitrine_hardware_put();
 	preempt_notifier_dec();
+	vitrine_netlink_event(vm, NULL, VITRINE_NL_EVENT_VM_GONE, 0);
 	vitrine_creator_free(&vm->creator);
 	mmdrop(vm->mm);
 	kfree(vm);

@@ -102,3 +102,4 @@ header RCU_VIRT_NOTE_CPU include/linux/rcutree.h 'rcu_virt_note_context_switch\(
 header HYPERCALL_LONG_MODE_FLAG arch/x86/include/uapi/asm/kvm.h 'KVM_EXIT_HYPERCALL_LONG_MODE\b'
 header IMMEDIATE_EXIT_UNSAFE include/uapi/linux/kvm.h 'HINT_UNSAFE_IN_KVM\(immediate_exit\)'
 header EVENTFD_SIGNAL_COUNT include/linux/eventfd.h 'eventfd_signal\(struct eventfd_ctx \*ctx, __u64 n\)'
+header GENL_INFO_DUMP include/net/genetlink.h '^genl_info_dump\(struct netlink_callback'

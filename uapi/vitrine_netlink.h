@@ -9,13 +9,13 @@
  *
  * VITRINE_NL_CMD_GET_VM
  *	As a dump: a message for each VM, in the order of ids, which are never used again.
- *	Otherwise the VM that VM_ID names. Answer: VM_ID, VM_NAME, VM_STATE, OWNER_PID, OWNER_UID,
- *	AGE_NS, NR_VCPUS, MEMORY_BYTES, TABLE_BYTES.
+ *	Otherwise the VM that VM_ID names. Answer: VM_ID, VM_NAME, VM_STATE, OWNER_PID,
+ *	OWNER_UID, AGE_NS, NR_VCPUS, MEMORY_BYTES, TABLE_BYTES.
  *
  * VITRINE_NL_CMD_GET_VCPU
  *	A dump: a message for each vCPU, of the VM that VM_ID names or of all. Answer: VM_ID,
- *	VCPU_ID, VCPU_STATE, CPU (while it is loaded on one), EXIT_REASON and EXIT_QUALIFICATION of
- *	its last exit, once there was one.
+ *	VCPU_ID, VCPU_STATE, CPU (while it is loaded on one); once it has run THREAD, EXIT_REASON
+ *	and EXIT_QUALIFICATION of its last exit.
  *
  * VITRINE_NL_CMD_GET_STATS
  *	The same with what each vCPU has counted since its creation. Answer: VM_ID, VCPU_ID,
@@ -25,9 +25,9 @@
  *	Answer: COUNTER_NAMES, EVENTS, TSC_KHZ, NR_VMS (all of the host's).
  *
  * VITRINE_NL_CMD_EVENT
- *	Never a request: a message to the members of the multicast group VITRINE_NL_GROUP_LIFE. EVENT
- *	says what happened; VM_ID; VM_NAME, OWNER_PID and OWNER_UID; VCPU_ID where it is about one;
- *	EXIT_REASON and DETAIL where EVENT says so.
+ *	Never a request: a message to the members of the multicast group VITRINE_NL_GROUP_LIFE.
+ *	EVENT says what happened; VM_ID, VM_NAME, OWNER_PID, OWNER_UID; VCPU_ID where it is about
+ *	one; EXIT_REASON and DETAIL where EVENT says so.
  *
  * Who sees what: a VM is there for a requester in whose PID namespace its creator is, who is the
  * creator's user (real, effective and saved id at the VM's creation) or has CAP_SYS_PTRACE in a
@@ -71,6 +71,7 @@ enum vitrine_nl_cmd {
  * @VITRINE_NL_A_TABLE_BYTES: u64: second-level page tables
  * @VITRINE_NL_A_VCPU_ID: u32: the VMM's number, the initial APIC id
  * @VITRINE_NL_A_VCPU_STATE: u32, enum vitrine_nl_vcpu_state
+ * @VITRINE_NL_A_THREAD: u32: the thread that runs it, as the requester's PID namespace knows it
  * @VITRINE_NL_A_CPU: u32
  * @VITRINE_NL_A_EXIT_REASON: u32, with flag bits: the SDM's "Exit Reason"
  * @VITRINE_NL_A_EXIT_QUALIFICATION: u64
@@ -99,6 +100,7 @@ enum vitrine_nl_attr {
 	VITRINE_NL_A_TABLE_BYTES,
 	VITRINE_NL_A_VCPU_ID,
 	VITRINE_NL_A_VCPU_STATE,
+	VITRINE_NL_A_THREAD,
 	VITRINE_NL_A_CPU,
 	VITRINE_NL_A_EXIT_REASON,
 	VITRINE_NL_A_EXIT_QUALIFICATION,

@@ -24,6 +24,7 @@
 #include "../mmu.h"
 #include "../msr.h"
 #include "../msr_filter.h"
+#include "../netlink.h"
 #include "../regs.h"
 #include "../trace.h"
 #include "../vm.h"
@@ -154,12 +155,6 @@ static int handle_exception_nmi(struct vitrine_vcpu *vcpu)
 static int handle_external_interrupt(struct vitrine_vcpu *vcpu)
 {
 	return EXIT_RESUME;
-}
-
-static int handle_triple_fault(struct vitrine_vcpu *vcpu)
-{
-	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
-	return EXIT_USER;
 }
 
 static int handle_interrupt_window(struct vitrine_vcpu *vcpu)
@@ -316,6 +311,7 @@ static int handle_invalid_state(struct vitrine_vcpu *vcpu)
 	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
 	vcpu->run->fail_entry.hardware_entry_failure_reason = vcpu->exit.reason;
 	vcpu->run->fail_entry.cpu = raw_smp_processor_id();
+	vitrine_netlink_event(vcpu->vm, vcpu, VITRINE_NL_EVENT_ENTRY_FAILURE, 0);
 	return EXIT_USER;
 }
 
@@ -404,7 +400,7 @@ static int handle_xsetbv(struct vitrine_vcpu *vcpu)
 static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_EXCEPTION_NMI] = handle_exception_nmi,
 	[EXIT_REASON_EXTERNAL_INTERRUPT] = handle_external_interrupt,
-	[EXIT_REASON_TRIPLE_FAULT] = handle_triple_fault,
+	[EXIT_REASON_TRIPLE_FAULT] = vitrine_exit_shutdown,
 	[EXIT_REASON_INTERRUPT_WINDOW] = handle_interrupt_window,
 	[EXIT_REASON_NMI_WINDOW] = handle_nmi_window,
 	[EXIT_REASON_TASK_SWITCH] = handle_task_switch,

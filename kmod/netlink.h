@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The generic netlink family, and what goes out by it unasked. */
+#ifndef VITRINE_NETLINK_H
+#define VITRINE_NETLINK_H
+
+#include <linux/types.h>
+#include <vitrine_netlink.h>
+
+struct genl_family;
+struct vitrine_vcpu;
+struct vitrine_vm;
+
+#define VITRINE_NL_GROUP_LIFE_INDEX	0	/* its place among the groups */
+extern struct genl_family vitrine_netlink_family;
+
+int vitrine_netlink_init(void);
+void vitrine_netlink_exit(void);
+
+/**
+ * vitrine_netlink_event() - tell those who listen, if there are any
+ * @vm: which VM
+ * @vcpu: of which vCPU, or NULL
+ * @event: what happened to it
+ * @detail: more about it, where &enum vitrine_nl_event says so
+ *
+ * Sleeps. A message that is lost, for want of memory or because somebody does not read, is reported
+ * to the listener as ENOBUFS. Not for what can happen a thousand times a second.
+ */
+void vitrine_netlink_event(struct vitrine_vm *vm, struct vitrine_vcpu *vcpu,
+			   enum vitrine_nl_event event, u64 detail);
+
+#endif
