@@ -45,11 +45,13 @@ AR := ar
 CFLAGS ?= -O2 -g
 USER_CFLAGS := -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-initializers \
 	-Wstrict-prototypes -Wshadow -fno-strict-aliasing -MMD -MP $(CFLAGS)
-TOOL_CFLAGS := $(USER_CFLAGS) -Itools/lib -Iuapi
-TEST_CFLAGS := $(USER_CFLAGS) -Itests -Itools/lib -Iuapi -isystem $(HARNESS)
+NL_CFLAGS := -isystem /usr/include/libnl3
+TOOL_CFLAGS := $(USER_CFLAGS) $(NL_CFLAGS) -Itools/lib -Iuapi
+TEST_CFLAGS := $(USER_CFLAGS) $(NL_CFLAGS) -Itests -Itools/lib -Iuapi -isystem $(HARNESS)
 UNIT_CFLAGS := $(USER_CFLAGS) -Itests/unit/shim -Ikmod -Iuapi -isystem $(HARNESS) \
 	-fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all
-TOOL_LIBS := -ljson-c -lpthread
+# Only those that a program calls: others cost the lab time to load.
+TOOL_LIBS := -Wl,--as-needed -ljson-c -lnl-genl-3 -lnl-3 -lpthread
 UNIT_LIBS := -lZydis -ljson-c -lpthread
 
 LIB_OBJS := $(patsubst tools/%.c,build/tools/%.o,$(wildcard tools/lib/*.c))

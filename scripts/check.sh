@@ -80,10 +80,10 @@ check_headers()
 		if [[ $header != */internal.h ]]; then
 			gcc -x c++ -std=c++17 -Wall -Werror -fsyntax-only -Iuapi -Itools/lib "$header" || bad=1
 		fi
-	done < <(sources 'uapi/*.h' 'tools/lib/libvitrine.h')
+	done < <(sources 'uapi/*.h' 'tools/lib/libvitrine*.h')
 	while read -r header; do
 		gcc -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wno-missing-field-initializers -fsyntax-only \
-			-Iuapi -Itools/lib -Itools -x c "$header" || bad=1
+			-Iuapi -Itools/lib -Itools -isystem /usr/include/libnl3 -x c "$header" || bad=1
 	done < <(sources 'tools/*.h')
 	rm -rf "$dir"
 	return "$bad"

@@ -30,8 +30,11 @@ struct command {
 	const char *help;
 };
 
+int command_events(int argc, char **argv);
 int command_info(int argc, char **argv);
+int command_list(int argc, char **argv);
 int command_run(int argc, char **argv);
+int command_stat(int argc, char **argv);
 
 /* One line on stderr, "vitrine: " before it. */
 __attribute__((format(printf, 1, 2)))

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "colour.h"
 #include "command.h"
 #include "info.h"
 #include "lib/libvitrine.h"
@@ -20,11 +21,6 @@ static const char *const state_names[] = {
 	[INFO_OK] = "ok",
 	[INFO_NOTE] = "note",
 	[INFO_BAD] = "bad",
-};
-
-/* Escape sequences, empty where the output is no terminal. */
-struct colours {
-	const char *ok, *note, *bad, *strong, *end;
 };
 
 void info_add(struct json_object *root, const char *section, const char *name,
@@ -60,15 +56,6 @@ bool info_read_line(const char *path, char *line, size_t size)
 	if (got)
 		line[strcspn(line, "\n")] = 0;
 	return got;
-}
-
-static struct colours choose_colours(void)
-{
-	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-
-	if (!isatty(STDOUT_FILENO) || (no_color && *no_color) || !term || !strcmp(term, "dumb"))
-		return (struct colours) { "", "", "", "", "" };
-	return (struct colours) { "\033[32m", "\033[33m", "\033[31m", "\033[1m", "\033[0m" };
 }
 
 static const char *text_of(struct json_object *object, const char *name)
@@ -152,7 +139,7 @@ static void print_advice(const struct colours *colours, struct json_object *root
 
 static void print_text(struct json_object *root)
 {
-	struct colours colours = choose_colours();
+	struct colours colours = colours_choose();
 
 	json_object_object_foreach(root, section, value) {
 		if (json_object_is_type(value, json_type_object))

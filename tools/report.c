@@ -17,6 +17,7 @@
 #include <asm/vmx.h>
 
 #include "../uapi/vitrine.h"
+#include "lib/libvitrine_watch.h"
 #include "loop.h"
 #include "report.h"
 
@@ -40,15 +41,10 @@ uint64_t report_ticks(void)
 
 static const char *reason_name(unsigned int reason, char *buffer, size_t size)
 {
-	static const struct {
-		unsigned int reason;
-		const char *name;
-	} names[] = { VMX_EXIT_REASONS };
-	unsigned int i;
+	const char *name = vitrine_reason_name(reason);
 
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		if (names[i].reason == reason)
-			return names[i].name;
+	if (name)
+		return name;
 	snprintf(buffer, size, "REASON_%u", reason);
 	return buffer;
 }

@@ -14,6 +14,9 @@ static int command_help(int argc, char **argv);
 
 static const struct command commands[] = {
 	{ "run", command_run, "run a guest: a kernel with its initrd, or raw code" },
+	{ "list", command_list, "the VMs of this machine, whatever runs them" },
+	{ "stat", command_stat, "what they do: exits and time by VM, vCPU and reason" },
+	{ "events", command_events, "VMs that come, go and fail, as it happens" },
 	{ "info", command_info, "what this machine offers, and what stands in the way" },
 	{ "help", command_help, "this text, or a subcommand's options" },
 };
