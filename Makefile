@@ -59,7 +59,8 @@ TOOL_OBJS := $(patsubst tools/%.c,build/tools/%.o,$(wildcard tools/*.c))
 TOOL := $(if $(TOOL_OBJS),build/tools/vitrine)
 LIB := $(if $(LIB_OBJS),build/tools/libvitrine.a)
 EXAMPLES := $(patsubst tools/examples/%.c,build/tools/examples/%,$(wildcard tools/examples/*.c))
-TEST_OBJS := $(patsubst tests/lib/%.c,build/tests/lib/%.o,$(wildcard tests/lib/*.c))
+# watch.o wants libnl, which only tests of it shall load.
+TEST_OBJS := $(patsubst tests/lib/%.c,build/tests/lib/%.o,$(filter-out %/watch.c,$(wildcard tests/lib/*.c)))
 TESTS := $(patsubst tests/%.c,build/tests/%,$(wildcard tests/*_test.c tests/long/*_test.c))
 BENCH_OBJS := $(patsubst tests/%.c,build/tests/%.o,$(filter-out %/ops.c,$(wildcard tests/bench/*.c)))
 UNITS := $(patsubst tests/%.c,build/tests/%,$(wildcard tests/unit/*_test.c))
@@ -149,7 +150,7 @@ build/tools/examples/%: tools/examples/%.c $(LIB) | setup-build
 # The tests
 
 # Make takes what only a pattern names for its own to delete.
-.SECONDARY: $(TEST_OBJS) $(BENCH_OBJS) build/tests/bench/ops.o
+.SECONDARY: $(TEST_OBJS) build/tests/lib/watch.o $(BENCH_OBJS) build/tests/bench/ops.o
 
 tests: $(TESTS) $(UNITS) peers
 
@@ -192,6 +193,7 @@ build/tests/bench/ops: build/tests/bench/ops.o $(BENCH_OBJS) $(TEST_OBJS)
 	@echo "tests: $@"
 
 build/tests/bench_test: $(BENCH_OBJS)
+build/tests/netlink_test build/tests/netlink_event_test: build/tests/lib/watch.o
 
 lab: lab-module tool | setup-lab
 	@scripts/lab/run --kernel $(LAB_KERNEL) --interactive
@@ -225,7 +227,7 @@ clean:
 	@rm -rf build
 	@echo "clean: build/ is gone; kernels and sources stay in $(CACHE)"
 
--include $(LIB_OBJS:.o=.d) $(TOOL_OBJS:.o=.d) $(TEST_OBJS:.o=.d) $(BENCH_OBJS:.o=.d)
+-include $(LIB_OBJS:.o=.d) $(TOOL_OBJS:.o=.d) $(TEST_OBJS:.o=.d) build/tests/lib/watch.d $(BENCH_OBJS:.o=.d)
 -include $(addsuffix .d,$(TESTS) $(UNITS) $(EXAMPLES))
 
 endif

@@ -15,7 +15,12 @@ _vitrine() {
 		return
 	fi
 	case $previous in
-	-k | --kernel | -i | --initrd | --flat | --json | --device)
+	-i | -n)
+		# An initrd, or a number.
+		[ "${COMP_WORDS[1]}" != run ] || mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		return
+		;;
+	-k | --kernel | --initrd | --flat | --device)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
@@ -29,7 +34,24 @@ _vitrine() {
 		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
 		return
 		;;
-	-m | --memory | -c | --cpus | -t | --timeout | -a | --append | --until)
+	-m | --memory | -c | --cpus | --timeout | -a | --append | --until | --interval | --count)
+		return
+		;;
+	esac
+	case ${COMP_WORDS[1]}:$previous in
+	run:--json)
+		mapfile -t COMPREPLY < <(compgen -f -- "$current")
+		return
+		;;
+	run:-t)
+		return
+		;;
+	esac
+	case ${COMP_WORDS[1]}:$current in
+	list:-* | stat:-* | events:-*) ;;
+	list:* | stat:* | events:*)
+		options=$(vitrine list 2>/dev/null | awk 'NR > 1 { print $1 }')
+		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 		return
 		;;
 	esac
