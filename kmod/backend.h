@@ -88,8 +88,8 @@ enum vitrine_exit_result {
  * Loaded.
  * @update_exceptions: exception interception follows vcpu->guest_debug and the policy. Loaded.
  * @update_msr_intercept: make reads/writes of @msr exit or not. Loaded or before first load.
- * @update_apicv: the local APIC's mode or KVM_GUESTDBG_BLOCKIRQ changed; where vm->tpr_shadow.
- *	Loaded.
+ * @update_apicv: the local APIC's mode, KVM_GUESTDBG_BLOCKIRQ or vitrine_lapic_is_virtual()
+ *	changed; where vm->tpr_shadow. Loaded.
  * @set_tpr_threshold: exit when the guest's TPR class falls below this; vm->tpr_shadow without
  *	vm->apicv. Loaded.
  * @set_virtual_interrupts: highest vectors requested and in service, 0 for none; vm->apicv. Loaded.

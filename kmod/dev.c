@@ -39,7 +39,6 @@ static const int extensions[NR_CAPS] = {
 	[KVM_CAP_USER_MEMORY] = 1,
 	[KVM_CAP_SET_TSS_ADDR] = 1,
 	[KVM_CAP_EXT_CPUID] = 1,
-	[KVM_CAP_VAPIC] = 1,
 	[KVM_CAP_NR_VCPUS] = 1,
 	[KVM_CAP_NR_MEMSLOTS] = VITRINE_MAX_SLOTS,
 	[KVM_CAP_PIT] = 1,
@@ -108,11 +107,24 @@ static const int extensions[NR_CAPS] = {
 	[KVM_CAP_VCPU_ATTRIBUTES] = 1,
 };
 
+/* This VM, or one created now. */
+static bool has_apicv(const struct vitrine_vm *vm)
+{
+	struct vitrine_caps caps = {};
+
+	if (vm)
+		return vm->apicv;
+	vitrine_backend->report_caps(&caps);
+	return caps.apicv_in_use;
+}
+
 long vitrine_dev_extension(struct vitrine_vm *vm, unsigned long cap)
 {
 	if (cap >= NR_CAPS)
 		return 0;
 	switch (cap) {
+	case KVM_CAP_VAPIC:
+		return !has_apicv(vm);
 	case KVM_CAP_XSAVE2:
 		return vitrine_fpu_image_bytes();
 	case KVM_CAP_X86_DISABLE_EXITS:

@@ -10,9 +10,11 @@
 #include "kselftest_harness.h"
 #include "lib/irq.h"
 #include "lib/apic.h"
+#include "lib/host.h"
 
 #define WORD_GPA	(TEST_DATA_GPA + 0x40)
 #define CODE_GPA	(TEST_FREE_GPA + 0x8000)
+#define APICV_PARAMETER	"/sys/module/" HOST_MODULE "/parameters/apicv"
 
 FIXTURE(vapic) {
 	struct test_vm *vm;
@@ -20,9 +22,20 @@ FIXTURE(vapic) {
 	volatile uint32_t *word;
 };
 
+FIXTURE_VARIANT(vapic) {
+	const char *apicv;
+};
+
+FIXTURE_VARIANT_ADD(vapic, software) { .apicv = "0" };
+/* The processor delivers interrupts, where it can. */
+FIXTURE_VARIANT_ADD(vapic, apicv) { .apicv = "1" };
+
 FIXTURE_SETUP(vapic)
 {
+	/* What a VM has it keeps; and KVM has no such parameter to write. */
+	host_write(APICV_PARAMETER, variant->apicv);
 	self->vm = test_vm_create_irqchip();
+	host_write(APICV_PARAMETER, "0");
 	self->vcpu = test_vcpu_create(self->vm, 0);
 	self->word = test_vm_hva(self->vm, WORD_GPA);
 	apic_set_cpuid(self->vcpu);
@@ -177,6 +190,38 @@ TEST_F(vapic, a_halted_guest_has_lowered_it)
 	EXPECT_EQ(test_irq_vector(self->vcpu, 0), 0x93);
 }
 
+/* Requests that others post, and what is in service, go on from where they are. */
+TEST_F(vapic, the_word_comes_and_goes_in_between)
+{
+	apic_enable_x2(self->vcpu);
+	test_irq_set_eoi(self->vcpu, TEST_EOI_NONE);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x61);
+	test_irq_window(self->vcpu);
+	ASSERT_EQ(test_irq_count(self->vcpu), 1);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x45);
+
+	*self->word = 0;
+	ASSERT_EQ(set_addr(self->vcpu, WORD_GPA), 0);
+	apic_set_x2(self->vcpu, APIC_SELF_IPI, 0x72);
+	test_irq_window(self->vcpu);
+	ASSERT_EQ(test_irq_count(self->vcpu), 2);
+	EXPECT_EQ(test_irq_vector(self->vcpu, 1), 0x72);
+	EXPECT_EQ(*self->word, 0x45007000);
+	apic_set_x2(self->vcpu, APIC_EOI, 0);
+	test_irq_window(self->vcpu);
+	EXPECT_EQ(test_irq_count(self->vcpu), 2);
+
+	ASSERT_EQ(set_addr(self->vcpu, 0), 0);
+	test_irq_window(self->vcpu);
+	EXPECT_EQ(test_irq_count(self->vcpu), 2);
+	apic_set_x2(self->vcpu, APIC_EOI, 0);
+	test_irq_window(self->vcpu);
+	ASSERT_EQ(test_irq_count(self->vcpu), 3);
+	EXPECT_EQ(test_irq_vector(self->vcpu, 2), 0x45);
+	apic_set_x2(self->vcpu, APIC_EOI, 0);
+	EXPECT_EQ(apic_x2(self->vcpu, APIC_PPR), 0);
+}
+
 /* Memory goes while the word is in it. */
 TEST_F(vapic, memory_that_goes_away)
 {
@@ -205,7 +250,7 @@ TEST_F(vapic, accesses_are_reported)
 	struct kvm_run *run = self->vcpu->run;
 	struct kvm_regs regs;
 
-	if (!test_check_extension(self->vm->dev_fd, KVM_CAP_VAPIC))
+	if (!test_check_extension(self->vm->fd, KVM_CAP_VAPIC))
 		SKIP(return, "the CPU virtualizes TPR: its accesses do not exit");
 	ASSERT_EQ(report_tpr(self->vcpu, 1, 0), 0);
 	run_at(self->vcpu, GUEST_BLOB(touch_tpr));

@@ -282,7 +282,8 @@ bool vitrine_irq_pending(struct vitrine_vcpu *vcpu)
 
 bool vitrine_irq_to_inject(struct vitrine_vcpu *vcpu)
 {
-	return vcpu->lapic->apicv ? extint_pending(vcpu->lapic) : vitrine_irq_pending(vcpu);
+	return vitrine_lapic_is_virtual(vcpu->lapic) ? extint_pending(vcpu->lapic) :
+						       vitrine_irq_pending(vcpu);
 }
 
 int vitrine_irq_ack(struct vitrine_vcpu *vcpu)
@@ -299,8 +300,10 @@ int vitrine_irq_ack(struct vitrine_vcpu *vcpu)
 		lapic->extint = -1;
 		return vector;
 	}
-	if (lapic->apicv)
+	if (vitrine_lapic_is_virtual(lapic))
 		return -1;
+	if (lapic->apicv)
+		vitrine_lapic_take_posted(lapic);
 	vector = vitrine_lapic_pending_vector(lapic);
 	if (vector >= 0)
 		vitrine_lapic_begin_service(lapic, vector);

@@ -12,6 +12,7 @@
 #include <asm/apicdef.h>
 #include <asm/mce.h>
 
+#include "irq.h"
 #include "vcpu.h"
 
 enum vitrine_lapic_mode {
@@ -41,7 +42,8 @@ struct vitrine_lapic_timer {
  * With apicv the processor moves vectors from IRR to ISR and out of it while the guest runs, in
  * memory and without atomic operations: @regs belongs to the vCPU alone. Others leave requests in
  * @posted, from where vitrine_lapic_prepare_entry() takes them; @irr_pending and @isr_top are not
- * kept. This is also what a posted-interrupt descriptor would hold.
+ * kept, unless vitrine_lapic_is_virtual() says that the vCPU must do without. @posted is also what
+ * a posted-interrupt descriptor would hold.
  */
 struct vitrine_lapic {
 	struct vitrine_vcpu *vcpu;	/* [I] */
@@ -117,6 +119,15 @@ static inline int vitrine_lapic_bank_highest(const struct vitrine_lapic *lapic, 
 			return i * 32 + __fls(word);
 	}
 	return -1;
+}
+
+/*
+ * Does the processor deliver? Not where TPR is a word in memory, which must be looked at: then what
+ * was posted is delivered by software. The vCPU's mutex is held.
+ */
+static inline bool vitrine_lapic_is_virtual(const struct vitrine_lapic *lapic)
+{
+	return lapic->apicv && !(lapic->vcpu->apic_words & VITRINE_WORD_VAPIC);
 }
 
 /* Does @gpa belong to this vCPU's own APIC page? */

@@ -32,7 +32,10 @@ void vitrine_lapic_take_posted(struct vitrine_lapic *lapic)
 		if (likely(!bits))
 			continue;
 		bits = xchg(&lapic->posted[i], 0);
-		lapic->vcpu->stats.irq_injected += hweight64(bits);
+		WRITE_ONCE(lapic->irr_pending, true);
+		/* Software counts what it injects. */
+		if (vitrine_lapic_is_virtual(lapic))
+			lapic->vcpu->stats.irq_injected += hweight64(bits);
 		*(u32 *)(lapic->regs + APIC_IRR + 32 * i) |= (u32)bits;
 		*(u32 *)(lapic->regs + APIC_IRR + 32 * i + 16) |= bits >> 32;
 	}
@@ -91,11 +94,12 @@ void vitrine_lapic_prepare_entry(struct vitrine_vcpu *vcpu)
 	struct vitrine_lapic *lapic = vcpu->lapic;
 	int request = 0, service;
 
-	if (!lapic->apicv) {
+	if (lapic->apicv)
+		vitrine_lapic_take_posted(lapic);
+	if (!vitrine_lapic_is_virtual(lapic)) {
 		vitrine_backend->set_tpr_threshold(vcpu, tpr_threshold(lapic));
 		return;
 	}
-	vitrine_lapic_take_posted(lapic);
 	if (unlikely(READ_ONCE(lapic->eoi_exits_stale)))
 		update_eoi_exits(lapic);
 	if (lapic->mode != VITRINE_LAPIC_DISABLED)

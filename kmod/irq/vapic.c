@@ -8,6 +8,9 @@
  * The word's bytes, as KVM has them: TPR, which the guest writes; then, for the guest to read, the
  * class of the highest vector in service, nothing, and the highest vector that is requested. Who
  * lowers TPR below that must exit, and our look at the word is due.
+ *
+ * Where the processor virtualizes the APIC's page there are no accesses to report, as on KVM
+ * (KVM_CAP_VAPIC is 0 then), until a vCPU has the word: it then does without the processor's help.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -94,11 +97,14 @@ static long vapic_ioctl_set_addr(void *obj, struct vitrine_ioctl_arg *arg)
 	vcpu->apic_words &= ~VITRINE_WORD_VAPIC;
 	if (vapic->vapic_addr)
 		vcpu->apic_words |= VITRINE_WORD_VAPIC;
+	/* The processor would not look at the word. */
+	if (vcpu->lapic->apicv)
+		vitrine_backend->update_apicv(vcpu);
 	/*
 	 * Without the word nobody else looks again at a TPR that was read from it last, and an
 	 * entry with a threshold above TPR fails.
 	 */
-	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+	vitrine_lapic_refresh(vcpu->lapic);
 	return 0;
 }
 
@@ -119,7 +125,7 @@ static long vapic_ioctl_tpr_access_reporting(void *obj, struct vitrine_ioctl_arg
 }
 
 const struct vitrine_ioctl vitrine_vapic_vcpu_ioctls[] = {
-	{ KVM_SET_VAPIC_ADDR, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_NO_LOAD, vapic_ioctl_set_addr },
+	{ KVM_SET_VAPIC_ADDR, VITRINE_IOCTL_LOCK, vapic_ioctl_set_addr },
 	{ KVM_TPR_ACCESS_REPORTING, VITRINE_IOCTL_LOCK | VITRINE_IOCTL_NO_LOAD,
 	  vapic_ioctl_tpr_access_reporting },
 	{}

@@ -34,7 +34,6 @@ MODULE_PARM_DESC(tpr_shadow, "guests read and write CR8 without exits (for new V
  * Off by default: right by the SDM, but run on nothing but an emulator, and Bochs 2.7 has two
  * faults there. A host's interrupt makes it deliver a virtual one that waits for RFLAGS.IF, and an
  * exit during such a delivery tells of the event before (it writes no IDT-vectoring information).
- * TPR in a word of the guest's (KVM_SET_VAPIC_ADDR) needs exits that are not there then.
  */
 static bool apicv;
 module_param(apicv, bool, 0644);
@@ -129,8 +128,11 @@ void vmx_update_apicv(struct vitrine_vcpu *vcpu)
 	if (!vcpu->vm->apicv)
 		return;
 
-	/* A VMM that holds interrupts back wants to see all that the guest does to its APIC. */
-	if (!(vcpu->db.guest_debug & KVM_GUESTDBG_BLOCKIRQ)) {
+	/*
+	 * A VMM that holds interrupts back wants to see all that the guest does to its APIC, and
+	 * who has TPR in memory delivers by software.
+	 */
+	if (!(vcpu->db.guest_debug & KVM_GUESTDBG_BLOCKIRQ) && vitrine_lapic_is_virtual(lapic)) {
 		ctls = DELIVERY_CTLS;
 		if (lapic->mode == VITRINE_LAPIC_X2APIC)
 			ctls |= SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE;
