@@ -146,8 +146,11 @@ static long vm_ioctl_set_msr_filter(void *obj, struct vitrine_ioctl_arg *arg)
 		filter_free(filter);
 		filter = NULL;
 	}
+	mutex_lock(&vm->lock);
 	old = rcu_replace_pointer(vm->msr_filter, filter, lockdep_is_held(&vm->lock));
 	vitrine_vm_kick_all(vm, VITRINE_REQ_MSR_FILTER);
+	mutex_unlock(&vm->lock);
+	/* Not under the lock, which a reader's way out may need: see vm.h. */
 	synchronize_srcu_expedited(&vm->srcu);
 	filter_free(old);
 	return 0;
@@ -160,6 +163,6 @@ void vitrine_msr_filter_destroy(struct vitrine_vm *vm)
 }
 
 const struct vitrine_ioctl vitrine_msr_filter_ioctls[] = {
-	{ KVM_X86_SET_MSR_FILTER, VITRINE_IOCTL_LOCK, vm_ioctl_set_msr_filter },
+	{ KVM_X86_SET_MSR_FILTER, 0, vm_ioctl_set_msr_filter },
 	{}
 };

@@ -6,10 +6,16 @@
  * build: -lpthread
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -390,6 +396,92 @@ TEST_F(filter, changes_under_a_running_guest)
 	EXPECT_EQ(0, flipper.error);
 	EXPECT_EQ(20, flipper.rounds);
 	EXPECT_LT(0, *(uint64_t *)test_vm_hva(self->vm, TEST_DATA_GPA));
+}
+
+#define WAITING_GPA	0x40000000ul
+
+/* The fixture's OUT was at the same address, and is completed first: two bytes. */
+GUEST_CODE(guest_touch, "nop\n nop\n mov $0x40000000, %eax\n mov (%rax), %eax\n" GUEST_SYNC);
+
+struct caller {
+	struct test_vm *vm;
+	struct test_vcpu *vcpu;
+	atomic_int done;
+	int error;
+};
+
+static void *run_vcpu(void *arg)
+{
+	struct caller *caller = arg;
+
+	test_vcpu_run_to_sync(caller->vcpu);
+	atomic_store(&caller->done, 1);
+	return NULL;
+}
+
+static void *change_filter(void *arg)
+{
+	struct caller *caller = arg;
+
+	caller->error = deny(caller->vm, MSR_FS_BASE, BOTH);
+	atomic_store(&caller->done, 1);
+	return NULL;
+}
+
+static void *call_vm(void *arg)
+{
+	struct caller *caller = arg;
+
+	caller->error = enable(caller->vm, KVM_CAP_X86_USER_SPACE_MSR, ALL_REASONS);
+	atomic_store(&caller->done, 1);
+	return NULL;
+}
+
+/*
+ * A vCPU waits for memory of the VMM's, and the filter that changes for the vCPU; but nobody who
+ * has other business with the VM does, as the pager may be one of them.
+ */
+TEST_F(filter, holds_nobody_else_up)
+{
+	static uint8_t memory[4096] __attribute__((aligned(4096)));
+	static const uint8_t copy[4096];
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .range = { (uintptr_t)memory, sizeof(memory) },
+					 .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct uffdio_copy fill = { .dst = (uintptr_t)memory, .src = (uintptr_t)copy,
+				    .len = sizeof(copy) };
+	struct caller callers[3] = { { .vcpu = self->vcpu }, { .vm = self->vm }, { .vm = self->vm } };
+	void *(*const calls[3])(void *arg) = { run_vcpu, change_filter, call_vm };
+	struct pollfd poller = { .events = POLLIN };
+	pthread_t threads[3];
+
+	if (test_on_kvm())
+		SKIP(return, "KVM of 6.1 waits with the VM's lock held");
+	poller.fd = syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (poller.fd < 0 || ioctl(poller.fd, UFFDIO_API, &api))
+		SKIP(return, "no userfaultfd in this kernel");
+	ASSERT_EQ(0, madvise(memory, sizeof(memory), MADV_DONTNEED));
+	ASSERT_EQ(0, ioctl(poller.fd, UFFDIO_REGISTER, &range));
+	test_vm_add_memory(self->vm, 1, WAITING_GPA, memory, sizeof(memory), 0);
+	test_vcpu_long_mode(self->vcpu, GUEST_BLOB(guest_touch));
+	for (unsigned int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, calls[i], &callers[i]));
+		if (i == 0)
+			ASSERT_EQ(1, poll(&poller, 1, 5000));
+		usleep(20000);
+	}
+	for (unsigned int i = 0; i < 100 && !atomic_load(&callers[2].done); i++)
+		usleep(20000);
+	EXPECT_EQ(1, atomic_load(&callers[2].done));
+	/* It returns only when nobody goes by the old one. */
+	EXPECT_EQ(0, atomic_load(&callers[1].done));
+	EXPECT_EQ(0, atomic_load(&callers[0].done));
+	ASSERT_EQ(0, ioctl(poller.fd, UFFDIO_COPY, &fill));
+	for (unsigned int i = 0; i < 3; i++) {
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(0, callers[i].error);
+	}
+	close(poller.fd);
 }
 
 /* A vCPU that comes later finds the filter in force. */
