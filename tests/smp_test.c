@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -314,6 +315,70 @@ TEST(free_with_armed_timers)
 		test_vcpu_free(vcpu);
 		test_vm_free(vm);
 	}
+}
+
+#define MODE_ROUNDS	200u
+#define MSI_LOGICAL	(TEST_APIC_GPA | 1 << 12 | 1 << 2)	/* to one, in both modes */
+
+struct sender {
+	struct test_vm *vm;
+	atomic_uint era;	/* odd: the vCPU is addressed, whatever its mode is now */
+	atomic_uint sent;
+	unsigned int missed;
+};
+
+static void *send_msis(void *arg)
+{
+	struct kvm_msi msi = { .address_lo = MSI_LOGICAL, .data = 0x51 };
+	struct sender *sender = arg;
+	unsigned int era;
+
+	while ((era = atomic_load(&sender->era)) < 2 * MODE_ROUNDS) {
+		int ret = ioctl(sender->vm->fd, KVM_SIGNAL_MSI, &msi);
+
+		atomic_fetch_add(&sender->sent, 1);
+		if (ret < 0 && era % 2 && atomic_load(&sender->era) == era)
+			sender->missed++;
+	}
+	return NULL;
+}
+
+static void set_base_mode(struct test_vcpu *vcpu, bool x2apic)
+{
+	struct kvm_sregs sregs;
+
+	test_vcpu_sregs(vcpu, &sregs);
+	sregs.apic_base &= ~(uint64_t)BASE_X2APIC;
+	if (x2apic)
+		sregs.apic_base |= BASE_X2APIC;
+	test_vcpu_set_sregs(vcpu, &sregs);
+}
+
+/* Eight bits that name the vCPU in the old mode and in the new one name it in between. */
+TEST_F(smp, addressed_while_it_changes_its_mode)
+{
+	struct sender sender = { .vm = self->vm };
+	struct kvm_lapic_state state;
+	pthread_t thread;
+
+	set_base_mode(self->vcpu[1], true);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, send_msis, &sender));
+	for (unsigned int i = 0; i < MODE_ROUNDS; i++) {
+		unsigned int sent;
+
+		set_base_mode(self->vcpu[0], false);
+		ASSERT_EQ(0, ioctl(self->vcpu[0]->fd, KVM_GET_LAPIC, &state));
+		*apic_state_reg(&state, APIC_LDR) = 1 << 24;
+		ASSERT_EQ(0, ioctl(self->vcpu[0]->fd, KVM_SET_LAPIC, &state));
+		atomic_fetch_add(&sender.era, 1);
+		sent = atomic_load(&sender.sent);
+		while (atomic_load(&sender.sent) == sent)
+			sched_yield();
+		set_base_mode(self->vcpu[0], true);
+		atomic_fetch_add(&sender.era, 1);
+	}
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, sender.missed);
 }
 
 TEST_HARNESS_MAIN

@@ -196,12 +196,22 @@ static void lapic_update_mode(struct vitrine_lapic *lapic)
 	struct vitrine_vcpu *vcpu = lapic->vcpu;
 	u64 base = vcpu->apic_base;
 	enum vitrine_lapic_mode mode = VITRINE_LAPIC_DISABLED;
+	bool was_xapic;
 
 	if (base & BASE_ENABLE)
 		mode = base & X2APIC_ENABLE ? VITRINE_LAPIC_X2APIC : VITRINE_LAPIC_XAPIC;
-	atomic_add((mode == VITRINE_LAPIC_XAPIC) - (lapic->mode == VITRINE_LAPIC_XAPIC),
-		   &vcpu->vm->irq.nr_xapic);
+	/*
+	 * Counted as long as its mode can be seen: who sends a message looks at all APICs rather
+	 * than at those that eight bits name in x2APIC mode.
+	 */
+	was_xapic = lapic->mode == VITRINE_LAPIC_XAPIC;
+	if (mode == VITRINE_LAPIC_XAPIC && !was_xapic)
+		atomic_inc(&vcpu->vm->irq.nr_xapic);
+	smp_mb__after_atomic();	/* pairs with search_begin() */
 	WRITE_ONCE(lapic->mode, mode);
+	smp_mb__before_atomic();	/* likewise, and matches_logical() */
+	if (mode != VITRINE_LAPIC_XAPIC && was_xapic)
+		atomic_dec(&vcpu->vm->irq.nr_xapic);
 	lapic->mmio_base = base & PAGE_MASK;
 	if (mode == VITRINE_LAPIC_X2APIC) {
 		vitrine_lapic_put(lapic, APIC_ID, vcpu->id);

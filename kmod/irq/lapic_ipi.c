@@ -13,6 +13,7 @@
 
 #include "irq_glue.h"
 #include "lapic.h"
+#include "lapic_regs.h"
 #include "trace.h"
 #include "vm.h"
 
@@ -35,8 +36,12 @@ static bool matches_logical(const struct vitrine_lapic *lapic, u32 dest)
 {
 	u32 ldr = vitrine_lapic_get(lapic, APIC_LDR);
 
-	if (READ_ONCE(lapic->mode) == VITRINE_LAPIC_X2APIC)
+	/* The register is xAPIC's as long as the mode is: it is written after the mode. */
+	smp_rmb();
+	if (READ_ONCE(lapic->mode) == VITRINE_LAPIC_X2APIC) {
+		ldr = vitrine_lapic_x2apic_ldr(lapic->vcpu->id);
 		return ldr >> 16 == dest >> 16 && ldr & dest & 0xffff;
+	}
 	if (dest > 0xff)
 		return false;
 	ldr = GET_APIC_LOGICAL_ID(ldr);
@@ -143,6 +148,8 @@ static void search_begin(struct search *search, struct vitrine_vm *vm,
 		search->base = dest;
 		search->bits = 1;
 	}
+	/* Who is not counted is seen in its new mode: pairs with lapic_update_mode(). */
+	smp_rmb();
 }
 
 static struct vitrine_lapic *search_next(struct search *search)
