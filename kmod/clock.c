@@ -29,6 +29,12 @@
 /* Written by the host's timekeeping, which nothing here may wait for. */
 static bool host_uses_tsc __read_mostly;
 static ktime_t host_boot_offset __read_mostly;
+static unsigned int host_generation __read_mostly;
+
+unsigned int vitrine_clock_host_generation(void)
+{
+	return READ_ONCE(host_generation);
+}
 
 struct moment {
 	u64 tsc;
@@ -126,6 +132,9 @@ static void begin_anew(struct vitrine_vm *vm)
 	struct moment now;
 
 	lockdep_assert_held(&clock->lock);
+	/* Before the look at that clock, so that no later news is taken for known. */
+	clock->host_generation = vitrine_clock_host_generation();
+	smp_rmb();	/* pairs with host_clock_notify() */
 	clock->master = wants_master(vm) && get_moment(&now);
 	if (clock->master) {
 		clock->master_tsc = now.tsc;
@@ -162,13 +171,24 @@ void vitrine_clock_use_old_msr(struct vitrine_vm *vm, bool old)
 		vitrine_clock_update(vm, false);
 }
 
+/*
+ * Takes the lock, for a look at the clock. The host may have slept since it was set, and the work
+ * that tells every VM may be yet to come.
+ */
+static void lock_current(struct vitrine_vm *vm)
+{
+	mutex_lock(&vm->clock.lock);
+	if (unlikely(vm->clock.host_generation != vitrine_clock_host_generation()))
+		begin_anew(vm);
+}
+
 void vitrine_clock_base(struct vitrine_vm *vm, struct vitrine_clock_base *base)
 {
 	struct vitrine_clock *clock = &vm->clock;
 	unsigned long flags;
 	u64 ns;
 
-	mutex_lock(&clock->lock);
+	lock_current(vm);
 	base->stable = clock->master;
 	if (clock->master) {
 		base->tsc = clock->master_tsc;
@@ -188,7 +208,7 @@ static void read_clock(struct vitrine_vm *vm, struct kvm_clock_data *data)
 	struct vitrine_clock *clock = &vm->clock;
 	struct moment now;
 
-	mutex_lock(&clock->lock);
+	lock_current(vm);
 	if (clock->master) {
 		data->flags = KVM_CLOCK_TSC_STABLE;
 		if (get_moment(&now)) {
@@ -290,6 +310,8 @@ static int host_clock_notify(struct notifier_block *nb, unsigned long was_set, v
 		return NOTIFY_DONE;
 	WRITE_ONCE(host_uses_tsc, uses_tsc);
 	host_boot_offset = tk->offs_boot;
+	smp_wmb();	/* pairs with begin_anew() */
+	WRITE_ONCE(host_generation, host_generation + 1);
 	irq_work_queue(&host_clock_irq_work);
 	return NOTIFY_DONE;
 }

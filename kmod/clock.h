@@ -25,6 +25,7 @@ struct vitrine_vm;
  * @offset_ns: of the VM's clock to that clock
  * @old_msr: the first vCPU uses the MSR of guests from before there was PVCLOCK_TSC_STABLE_BIT
  * @wall_clock: MSR_KVM_WALL_CLOCK, as last written
+ * @host_generation: of the host's clock, when @master was decided
  */
 struct vitrine_clock {
 	struct mutex lock;	/* a leaf */
@@ -34,6 +35,7 @@ struct vitrine_clock {
 	s64 offset_ns;
 	bool old_msr;
 	u64 wall_clock;
+	unsigned int host_generation;
 };
 
 /* struct vitrine_clock_base - from which moment on a vCPU counts, by host TSC */
@@ -43,6 +45,8 @@ struct vitrine_clock_base {
 	bool stable;		/* PVCLOCK_TSC_STABLE_BIT */
 };
 
+/* Grows when the host's clock becomes another one, or was asleep. */
+unsigned int vitrine_clock_host_generation(void);
 void vitrine_clock_init(struct vitrine_vm *vm);
 void vitrine_clock_base(struct vitrine_vm *vm, struct vitrine_clock_base *base);
 u64 vitrine_clock_now_ns(struct vitrine_vm *vm);

@@ -88,6 +88,7 @@ void vitrine_kvmclock_write_page(struct vitrine_vcpu *vcpu)
 	    offset_in_page(gpa) > PAGE_SIZE - sizeof(struct pvclock_vcpu_time_info))
 		return;
 	vcpu->pv.clock_jiffies = jiffies;
+	vcpu->pv.clock_generation = vitrine_clock_host_generation();
 	idx = srcu_read_lock(&vcpu->vm->srcu);
 	write_page(vcpu, gpa);
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
@@ -95,8 +96,10 @@ void vitrine_kvmclock_write_page(struct vitrine_vcpu *vcpu)
 
 void vitrine_kvmclock_loaded(struct vitrine_vcpu *vcpu)
 {
-	if (!READ_ONCE(vcpu->vm->clock.master) &&
-	    time_after(jiffies, vcpu->pv.clock_jiffies + DRIFT_JIFFIES))
+	/* After the host slept this is where a vCPU comes by, whoever else is told when. */
+	if (vcpu->pv.clock_generation != vitrine_clock_host_generation() ||
+	    (!READ_ONCE(vcpu->vm->clock.master) &&
+	     time_after(jiffies, vcpu->pv.clock_jiffies + DRIFT_JIFFIES)))
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_CLOCK);
 }
 

@@ -35,7 +35,8 @@ struct vitrine_pv {
 	bool guest_stopped;	/* [v] KVM_KVMCLOCK_CTRL: to be told with the next page */
 
 	u64 system_time;	/* [v] MSR_KVM_SYSTEM_TIME */
-	unsigned long clock_jiffies;	/* [v] when its page was written last */
+	unsigned long clock_jiffies;	/* [v] when its page was written last, */
+	unsigned int clock_generation;	/* [v] and by which clock of the host's */
 
 	u64 steal_time;		/* [v] MSR_KVM_STEAL_TIME */
 	u64 eoi;		/* [v] MSR_KVM_PV_EOI_EN */
