@@ -105,6 +105,7 @@ static const int extensions[NR_CAPS] = {
 	[KVM_CAP_BINARY_STATS_FD] = 1,
 	[KVM_CAP_SREGS2] = 1,
 	[KVM_CAP_VCPU_ATTRIBUTES] = 1,
+	[KVM_CAP_VM_DISABLE_NX_HUGE_PAGES] = 1,
 };
 
 /* This VM, or one created now. */

@@ -8,12 +8,9 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/cpu.h>
 #include <linux/gfp.h>
-#include <linux/moduleparam.h>
 #include <linux/sched.h>
 #include <linux/string.h>
-#include <asm/cpufeature.h>
 #include <asm/processor.h>
 
 #include "memslot.h"
@@ -28,12 +25,6 @@
 /* A sweep looks whether it should pause after each of these: at most 513 tables. */
 #define STRIDE_LEVEL	3
 
-static char *nx_huge_pages = "auto";
-module_param(nx_huge_pages, charp, 0444);
-MODULE_PARM_DESC(nx_huge_pages,
-		 "Large second-level translations not executable, for ITLB multihit: auto, on, off");
-
-bool vitrine_mmu_nx_huge_pages __read_mostly;
 atomic_long_t vitrine_mmu_total_tables = ATOMIC_LONG_INIT(0);
 
 unsigned int vitrine_mmu_gpa_bits(void)
@@ -52,6 +43,7 @@ int vitrine_mmu_init(struct vitrine_vm *vm)
 	rwlock_init(&mmu->lock);
 	atomic_long_set(&mmu->nr_tables, 0);
 	mmu->max_tables = ULONG_MAX;
+	mmu->nx_huge_pages = vitrine_mmu_nx_huge_pages;
 	vitrine_mmu_shrink_add(mmu);
 	return 0;
 }
@@ -67,7 +59,9 @@ static void sweep_free(struct vitrine_mmu *mmu, struct vitrine_mmu_sweep *sweep)
 	}
 	atomic_long_sub(sweep->nr_tables, &mmu->nr_tables);
 	atomic_long_sub(sweep->nr_tables, &vitrine_mmu_total_tables);
+	atomic_long_sub(sweep->nr_nx_splits, &mmu->nr_nx_splits);
 	sweep->nr_tables = 0;
+	sweep->nr_nx_splits = 0;
 }
 
 void vitrine_mmu_destroy(struct vitrine_vm *vm)
@@ -91,18 +85,23 @@ void vitrine_mmu_cache_free(struct vitrine_vcpu *vcpu)
 		free_page((unsigned long)cache->table[--cache->nr]);
 }
 
-/* Hands @table, whose entries are of @level, and all below it over to be freed after the flush. */
-static void retire_table(u64 *table, int level, struct vitrine_mmu_sweep *sweep)
+/*
+ * Hands the table that @entry led to, whose entries are of @level, and all below it over to be
+ * freed after the flush.
+ */
+static void retire_table(u64 entry, int level, struct vitrine_mmu_sweep *sweep)
 {
+	u64 *table = vitrine_pte_table(entry);
 	struct page *page = virt_to_page(table);
 	unsigned int index;
 
 	for (index = 0; level > 1 && index < VITRINE_PTE_ENTRIES; index++)
 		if (vitrine_pte_present(table[index]) && !vitrine_pte_leaf(table[index], level))
-			retire_table(vitrine_pte_table(table[index]), level - 1, sweep);
+			retire_table(table[index], level - 1, sweep);
 	set_page_private(page, (unsigned long)sweep->tables);
 	sweep->tables = page;
 	sweep->nr_tables++;
+	sweep->nr_nx_splits += vitrine_pte_nx_split(entry);
 }
 
 static bool sweep_leaf(u64 *entry, int level, enum vitrine_mmu_op op)
@@ -120,6 +119,8 @@ static bool sweep_leaf(u64 *entry, int level, enum vitrine_mmu_op op)
 		return vitrine_pte_writable(READ_ONCE(*entry)) && vitrine_pte_clear_writable(entry);
 	case VITRINE_MMU_AGE:
 		return vitrine_pte_accessed(READ_ONCE(*entry)) && vitrine_pte_clear_accessed(entry);
+	case VITRINE_MMU_UNSPLIT:
+		return false;
 	case VITRINE_MMU_TEST_YOUNG:
 		/* Without accessed bits there is only this to go by. */
 		return !vitrine_pte_has_accessed() || vitrine_pte_accessed(READ_ONCE(*entry));
@@ -143,8 +144,17 @@ static void sweep_table(u64 *table, int level, gfn_t first, gfn_t last,
 			sweep->changed |= sweep_leaf(entry, level, sweep->op);
 		} else if (sweep->op == VITRINE_MMU_ZAP && gfn >= first && gfn + span <= last) {
 			WRITE_ONCE(*entry, 0);
-			retire_table(vitrine_pte_table(old), level - 1, sweep);
+			retire_table(old, level - 1, sweep);
 			sweep->changed = true;
+		} else if (sweep->op == VITRINE_MMU_UNSPLIT && vitrine_pte_nx_split(old) &&
+			   gfn >= first && gfn + span <= last) {
+			if (!sweep->nr_wanted)
+				return;
+			WRITE_ONCE(*entry, 0);
+			retire_table(old, level - 1, sweep);
+			sweep->changed = true;
+			sweep->nr_wanted--;
+			sweep->next_gfn = gfn + span;
 		} else {
 			sweep_table(vitrine_pte_table(old), level - 1, max(gfn, first),
 				    min(gfn + span, last), sweep);
@@ -166,21 +176,26 @@ void vitrine_mmu_sweep_finish(struct vitrine_vm *vm, struct vitrine_mmu_sweep *s
 	sweep->changed = false;
 }
 
+gfn_t vitrine_mmu_stride_end(const struct vitrine_mmu *mmu, gfn_t gfn, bool *empty)
+{
+	u64 top = READ_ONCE(mmu->root[vitrine_pte_index(gfn, VITRINE_PTE_LEVELS)]);
+
+	*empty = !vitrine_pte_present(top);
+	return (gfn | (vitrine_pte_pages(*empty ? VITRINE_PTE_LEVELS : STRIDE_LEVEL) - 1)) + 1;
+}
+
 void vitrine_mmu_sweep(struct vitrine_vm *vm, gfn_t first, gfn_t last,
 		       struct vitrine_mmu_sweep *sweep)
 {
 	struct vitrine_mmu *mmu = &vm->mmu;
 	gfn_t gfn, next;
+	bool empty;
 
 	lockdep_assert_held(&mmu->lock);
 	trace_vitrine_table_change(vm, sweep->op, first, last - first);
 	last = min_t(gfn_t, last, 1ULL << (REACH_BITS - PAGE_SHIFT));
 	for (gfn = first; gfn < last; gfn = next) {
-		u64 top = READ_ONCE(mmu->root[vitrine_pte_index(gfn, VITRINE_PTE_LEVELS)]);
-		bool empty = !vitrine_pte_present(top);
-		int level = empty ? VITRINE_PTE_LEVELS : STRIDE_LEVEL;
-
-		next = min(last, (gfn | (vitrine_pte_pages(level) - 1)) + 1);
+		next = min(last, vitrine_mmu_stride_end(mmu, gfn, &empty));
 		if (empty)
 			continue;
 		sweep_table(mmu->root, VITRINE_PTE_LEVELS, gfn, next, sweep);
@@ -293,21 +308,19 @@ void vitrine_mmu_publish_slots(struct vitrine_vm *vm, struct vitrine_memslots *s
 
 int __init vitrine_mmu_module_init(void)
 {
-	if (!strcmp(nx_huge_pages, "on")) {
-		vitrine_mmu_nx_huge_pages = true;
-	} else if (!strcmp(nx_huge_pages, "auto")) {
-		vitrine_mmu_nx_huge_pages = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) &&
-					    !cpu_mitigations_off();
-	} else if (strcmp(nx_huge_pages, "off")) {
-		pr_err("parameter nx_huge_pages is \"%s\", must be auto, on or off\n",
-		       nx_huge_pages);
-		return -EINVAL;
-	}
-	return vitrine_mmu_shrink_init();
+	int ret = vitrine_mmu_nx_init();
+
+	if (ret)
+		return ret;
+	ret = vitrine_mmu_shrink_init();
+	if (ret)
+		vitrine_mmu_nx_exit();
+	return ret;
 }
 
 void vitrine_mmu_module_exit(void)
 {
 	vitrine_mmu_shrink_exit();
+	vitrine_mmu_nx_exit();
 	WARN_ON_ONCE(atomic_long_read(&vitrine_mmu_total_tables));
 }

@@ -7,6 +7,7 @@
  *	mmu.c		tables, and sweeps over a range of guest frames
  *	mmu_fault.c	from a fault to a translation
  *	mmu_notifier.c	what the host's mm tells
+ *	mmu_nx.c	what large translations that are not executable ask for
  *	mmu_shrink.c	giving tables back under memory pressure
  *
  * Entries are added and widened by compare-and-exchange under mmu->lock for reading, so that vCPUs
@@ -45,6 +46,9 @@ struct page;
  * @catch_page_gone: @catch_page_mapped: see vitrine_mmu_map_catch_page()
  * @no_hw_log: translations made now are logged by faults, even where hardware could
  * @nr_tables: pages of tables below the root, for statistics and the shrinker
+ * @nx_huge_pages: as vitrine_mmu_nx_huge_pages, or not for this VM; fixed before the first vCPU
+ * @nr_nx_splits: tables that stand where a large translation is not executable
+ * @recover_gfn: where their recovery goes on
  * @node: in the shrinker's list, under its mutex
  * @shrink_gfn: where the shrinker goes on
  * @max_tables: a fault that finds that many gives some back first; set by the VMM, [m]
@@ -62,6 +66,9 @@ struct vitrine_mmu {
 	bool catch_page_mapped;
 	bool no_hw_log;
 	atomic_long_t nr_tables;
+	bool nx_huge_pages;
+	atomic_long_t nr_nx_splits;
+	gfn_t recover_gfn;
 	struct list_head node;
 	gfn_t shrink_gfn;
 	unsigned long max_tables;
@@ -145,6 +152,8 @@ extern const struct mmu_notifier_ops vitrine_mmu_notifier_ops;
  * Large translations are not executable, small ones are: the ITLB multihit erratum. Fixed at load.
  */
 extern bool vitrine_mmu_nx_huge_pages;
+/* KVM_CAP_VM_DISABLE_NX_HUGE_PAGES; vm->lock is held. */
+int vitrine_mmu_disable_nx_huge_pages(struct vitrine_vm *vm);
 
 /* Among the files named above. */
 
@@ -154,6 +163,7 @@ enum vitrine_mmu_op {
 	VITRINE_MMU_CLEAN,		/* likewise: small ones clean, large ones not writable */
 	VITRINE_MMU_AGE,		/* test and clear accessed bits */
 	VITRINE_MMU_TEST_YOUNG,
+	VITRINE_MMU_UNSPLIT,		/* tables that stand because of code go, up to nr_wanted */
 };
 
 /**
@@ -161,6 +171,9 @@ enum vitrine_mmu_op {
  * @op: what to do
  * @may_block: the lock may be dropped and taken again on the way
  * @changed: something was found; a flush is due for ZAP, WRITE_PROTECT and CLEAN
+ * @nr_wanted: UNSPLIT: how many more are to go,
+ * @next_gfn: and where it was done with the last one
+ * @nr_nx_splits: of @tables, those that stood because of code
  * @nr_tables: length of @tables
  * @tables: unlinked, chained by page_private, to be freed after the flush
  */
@@ -168,6 +181,9 @@ struct vitrine_mmu_sweep {
 	enum vitrine_mmu_op op;
 	bool may_block;
 	bool changed;
+	unsigned long nr_wanted;
+	gfn_t next_gfn;
+	unsigned long nr_nx_splits;
 	unsigned long nr_tables;
 	struct page *tables;
 };
@@ -177,6 +193,8 @@ enum vitrine_mmu_op vitrine_mmu_log_op(const struct vitrine_vm *vm);
 /* Guest frames from @first up to, not including, @last. */
 void vitrine_mmu_sweep(struct vitrine_vm *vm, gfn_t first, gfn_t last,
 		       struct vitrine_mmu_sweep *sweep);
+/* Where one that begins at @gfn may pause. @empty: there is nothing up to there. Lock held. */
+gfn_t vitrine_mmu_stride_end(const struct vitrine_mmu *mmu, gfn_t gfn, bool *empty);
 /* Flush and free what is due, before the lock is dropped. */
 void vitrine_mmu_sweep_finish(struct vitrine_vm *vm, struct vitrine_mmu_sweep *sweep);
 
@@ -189,6 +207,8 @@ static inline bool vitrine_mmu_retry(const struct vitrine_mmu *mmu, unsigned lon
 		hva < mmu->invalidate_end);
 }
 
+int vitrine_mmu_nx_init(void);
+void vitrine_mmu_nx_exit(void);
 int vitrine_mmu_shrink_init(void);
 void vitrine_mmu_shrink_exit(void);
 void vitrine_mmu_shrink_add(struct vitrine_mmu *mmu);

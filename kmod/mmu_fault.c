@@ -233,6 +233,8 @@ static bool add_table(struct vitrine_vm *vm, struct vitrine_mmu_cache *cache, u6
 	}
 	cache->nr--;
 	atomic_long_inc(&vm->mmu.nr_tables);
+	if (nx_split)
+		atomic_long_inc(&vm->mmu.nr_nx_splits);
 	atomic_long_inc(&vitrine_mmu_total_tables);
 	*old = new;
 	return true;
@@ -244,8 +246,8 @@ static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
 {
 	struct vitrine_vm *vm = vcpu->vm;
 	gfn_t gfn = fault->gpa >> PAGE_SHIFT;
-	int level, target = frame_level(vm, slot, gfn, frame);
-	bool nx_split = target > 1 && fault->exec && vitrine_mmu_nx_huge_pages;
+	int level, large = frame_level(vm, slot, gfn, frame), target = large;
+	bool nx_split = target > 1 && fault->exec && vm->mmu.nx_huge_pages;
 	bool hw_log = is_logged_by_hw(vm, slot);
 	bool write = frame->writable &&
 		     (fault->write || hw_log || !vitrine_memslot_is_logged(slot));
@@ -271,14 +273,15 @@ static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
 			if (vitrine_pte_present(old) &&
 			    vitrine_pte_permits(old, fault->write, fault->exec))
 				return EXIT_RESUME;
-			if (add_table(vm, &vcpu->mmu_cache, entry, &old, level, nx_split, hw_log))
+			if (add_table(vm, &vcpu->mmu_cache, entry, &old, level,
+				      nx_split && level <= large, hw_log))
 				break;
 		}
 		table = vitrine_pte_table(old);
 	}
 
 	new = vitrine_pte_make_leaf(frame->pfn, level, write,
-				    level == 1 || !vitrine_mmu_nx_huge_pages, frame->writable,
+				    level == 1 || !vm->mmu.nx_huge_pages, frame->writable,
 				    frame->ram);
 	if (hw_log && !fault->write)
 		new = vitrine_pte_make_logged(new);

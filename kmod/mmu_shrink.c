@@ -18,11 +18,8 @@
 #include "ioctl.h"
 #include "memslot.h"
 #include "mmu.h"
-#include "pte.h"
 #include "vm.h"
 
-/* One stride of a scan: everything below one table of the third level. */
-#define STRIDE_LEVEL	3
 /* What KVM asks for: room for the faults that one instruction can meet. */
 #define MIN_MAX_TABLES	64
 
@@ -43,17 +40,6 @@ void vitrine_mmu_shrink_remove(struct vitrine_mmu *mmu)
 	mutex_unlock(&shrink_lock);
 }
 
-static u64 *top_entry(struct vitrine_mmu *mmu, gfn_t gfn)
-{
-	return &mmu->root[vitrine_pte_index(gfn, VITRINE_PTE_LEVELS)];
-}
-
-/* The first frame that its entry in the top table does not cover. */
-static gfn_t top_end(gfn_t gfn)
-{
-	return (gfn | (vitrine_pte_pages(VITRINE_PTE_LEVELS) - 1)) + 1;
-}
-
 /*
  * At least @nr_wanted tables if there are so many. A stride at a time, with a look at who waits for
  * the lock or the CPU after each.
@@ -62,23 +48,20 @@ static unsigned long shrink_vm(struct vitrine_vm *vm, unsigned long nr_wanted)
 {
 	struct vitrine_mmu *mmu = &vm->mmu;
 	gfn_t end = 1ULL << (vitrine_mmu_gpa_bits() - PAGE_SHIFT);
-	gfn_t stride = vitrine_pte_pages(STRIDE_LEVEL);
 	struct vitrine_mmu_sweep sweep = { .op = VITRINE_MMU_ZAP };
 	unsigned long nr_freed = 0;
-	gfn_t done, pages;
+	gfn_t done, gfn, next;
+	bool empty;
 
 	might_sleep();
 	write_lock(&mmu->lock);
-	for (done = 0; done < end && nr_freed + sweep.nr_tables < nr_wanted; done += pages) {
-		gfn_t gfn = mmu->shrink_gfn;
-
-		pages = stride;
-		if (vitrine_pte_present(READ_ONCE(*top_entry(mmu, gfn))))
-			vitrine_mmu_sweep(vm, gfn, gfn + stride, &sweep);
-		else
-			pages = top_end(gfn) - gfn;
-		mmu->shrink_gfn = gfn + pages < end ? gfn + pages : 0;
-		/* Faults and the mmu notifier wait meanwhile. Another shrinker may go on from here. */
+	for (done = 0; done < end && nr_freed + sweep.nr_tables < nr_wanted; done += next - gfn) {
+		gfn = mmu->shrink_gfn;
+		next = vitrine_mmu_stride_end(mmu, gfn, &empty);
+		if (!empty)
+			vitrine_mmu_sweep(vm, gfn, next, &sweep);
+		mmu->shrink_gfn = next < end ? next : 0;
+		/* Faults and the mmu notifier wait. Another shrinker may go on from here. */
 		if (need_resched() || rwlock_needbreak(&mmu->lock)) {
 			nr_freed += sweep.nr_tables;
 			vitrine_mmu_sweep_finish(vm, &sweep);

@@ -4,6 +4,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/capability.h>
 #include <linux/anon_inodes.h>
 #include <linux/cpumask.h>
 #include <linux/err.h>
@@ -376,6 +377,13 @@ static long vm_ioctl_enable_cap(void *obj, struct vitrine_ioctl_arg *arg)
 		return vitrine_irq_enable_split(vm, cap->args[0]);
 	case KVM_CAP_HALT_POLL:
 		return vitrine_halt_set_poll(vm, cap->args[0]);
+	case KVM_CAP_VM_DISABLE_NX_HUGE_PAGES:
+		/* The guest can then bring down the host, namespaces or not. */
+		if (!capable(CAP_SYS_BOOT))
+			return -EPERM;
+		if (cap->args[0])
+			return refuse_args(cap, 0);
+		return vitrine_mmu_disable_nx_huge_pages(vm);
 	case KVM_CAP_X2APIC_API:
 		return vitrine_irq_enable_x2apic_api(vm, cap->args[0]);
 	default:

@@ -6,10 +6,13 @@
  *
  * lab: --cpus 2 --memory 1024 --with-module brd --module-args nx_huge_pages=on
  */
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <vitrine.h>
 
 #include "kselftest_harness.h"
@@ -34,6 +37,8 @@ GUEST_CODE(calling_guest,
 	   "dec %rcx\n"
 	   "jnz 2b\n"
 	   "jmp 1b\n");
+
+#define RECOVERY	"/sys/module/vitrine/parameters/nx_huge_pages_recovery_"
 
 FIXTURE(nx) {
 	struct test_vm *vm;
@@ -137,6 +142,73 @@ TEST_F(nx, split_pages_follow_the_host)
 	self->memory[PAGE] = 0xc3;
 	EXPECT_LE(1, faults(self->vcpu, SLOT_GPA + PAGE, SLOT_GPA + PAGE + 8, 0, 3));
 	EXPECT_EQ(3, *(uint64_t *)(self->memory + PAGE + 8));
+}
+
+/* All of what is split, in each 20 ms, or none. */
+static void set_recovery(bool on)
+{
+	test_write_file(RECOVERY "period_ms", on ? "20" : "0");
+	test_write_file(RECOVERY "ratio", on ? "1" : "60");
+}
+
+TEST_F(nx, what_has_no_code_any_more_grows_together)
+{
+	EXPECT_EQ(1, faults(self->vcpu, 0, SLOT_GPA + 8, 0, 1));
+	EXPECT_EQ(1, faults(self->vcpu, SLOT_GPA + PAGE, 0, 0, 1));
+	EXPECT_EQ(1, faults(self->vcpu, 0, SLOT_GPA + LARGE + 8, 0, 1));
+	EXPECT_EQ(0, faults(self->vcpu, 0, SLOT_GPA + 8, PAGE, 512));
+	set_recovery(true);
+	usleep(300000);
+	set_recovery(false);
+	/* Gone, and large again; the other one is what it was. */
+	EXPECT_EQ(1, faults(self->vcpu, 0, SLOT_GPA + 8, PAGE, 512));
+	EXPECT_EQ(0, faults(self->vcpu, 0, SLOT_GPA + LARGE + 8, PAGE, 512));
+	/* Where there is code after all it is split again. */
+	EXPECT_EQ(1, faults(self->vcpu, SLOT_GPA + PAGE, 0, 0, 1));
+	EXPECT_EQ(0, faults(self->vcpu, SLOT_GPA + PAGE, SLOT_GPA + 8, PAGE, 512));
+}
+
+TEST_F(nx, recovery_can_be_off)
+{
+	EXPECT_EQ(1, faults(self->vcpu, 0, SLOT_GPA + 8, 0, 1));
+	EXPECT_EQ(1, faults(self->vcpu, SLOT_GPA, 0, 0, 1));
+	test_write_file(RECOVERY "ratio", "0");
+	test_write_file(RECOVERY "period_ms", "20");
+	usleep(200000);
+	set_recovery(false);
+	EXPECT_EQ(0, faults(self->vcpu, SLOT_GPA + PAGE, 0, 0, 1));
+}
+
+TEST(nx_not_for_this_vm)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_VM_DISABLE_NX_HUGE_PAGES, .args[0] = 1 };
+	struct test_vm *vm = test_vm_create();
+	struct test_vcpu *vcpu;
+	uint8_t *area, *memory;
+
+	area = mmap(NULL, 2 * LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, (void *)area);
+	memory = (uint8_t *)(((uintptr_t)area + LARGE - 1) & ~(LARGE - 1));
+	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	ASSERT_EQ(0, madvise(memory, LARGE, MADV_HUGEPAGE));
+	memset(memory, 0xc3, LARGE);
+	EXPECT_EQ(1, test_check_extension(vm->fd, KVM_CAP_VM_DISABLE_NX_HUGE_PAGES));
+	EXPECT_EQ(-1, ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
+	EXPECT_EQ(EINVAL, errno);
+	cap.args[0] = 0;
+	ASSERT_EQ(0, ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
+	vcpu = test_vcpu_create(vm, 0);
+	EXPECT_EQ(-1, ioctl(vm->fd, KVM_ENABLE_CAP, &cap));
+	EXPECT_EQ(EINVAL, errno);
+	test_vcpu_long_mode(vcpu, GUEST_BLOB(calling_guest));
+	test_vcpu_run_to_sync(vcpu);
+	test_vm_add_memory(vm, 1, SLOT_GPA, memory, LARGE, 0);
+	faults(vcpu, 0, SLOT_GPA + 8, 0, 1);
+	/* Code and data in one large translation; the first call may touch the stack. */
+	EXPECT_GE(1, faults(vcpu, SLOT_GPA + PAGE, 0, 0, 1));
+	EXPECT_EQ(0, faults(vcpu, SLOT_GPA + 2 * PAGE, SLOT_GPA + 8, PAGE, 512));
+	test_vcpu_free(vcpu);
+	test_vm_free(vm);
 }
 
 TEST_HARNESS_MAIN
