@@ -139,7 +139,7 @@ build/tools/libvitrine.a: $(LIB_OBJS)
 	@echo "tool: $@"
 
 build/tools/vitrine: $(TOOL_OBJS) $(LIB)
-	@$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(TOOL_LIBS) -lZydis
 	@echo "tool: $@"
 
 build/tools/examples/%: tools/examples/%.c $(LIB) | setup-build

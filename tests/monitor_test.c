@@ -508,8 +508,8 @@ TEST_F(monitor, the_tool_is_killed)
 
 struct chaser {
 	int dev_fd;
-	_Atomic uint64_t id;
-	_Atomic bool stop;
+	atomic_ullong id;
+	atomic_bool stop;
 	unsigned int attached;
 	unsigned int gone;
 	unsigned int other;

@@ -313,8 +313,7 @@ TEST_F(ring, bad_requests)
 		child = fork();
 		ASSERT_LE(0, child);
 		if (!child) {
-			volatile char *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, self->fd,
-						  offset);
+			const char *map = mmap(NULL, 4096, PROT_READ, MAP_SHARED, self->fd, offset);
 
 			signal(SIGBUS, SIG_DFL);
 			_exit(*map);
@@ -339,7 +338,7 @@ TEST_F(ring, bad_requests)
 struct vandal {
 	struct test_ring *ring;
 	uint64_t seed;
-	_Atomic bool stop;
+	atomic_bool stop;
 };
 
 static void *vandalize(void *data)
@@ -441,8 +440,8 @@ TEST_F(ring, cost)
 	ASSERT_LE(0, other);
 	test_ring_open(&insn, other, 0, 64, VITRINE_RING_INSN);
 	with_insn = exit_ticks(self->vcpu);
-	printf("# ticks of a CPUID exit outside the guest: alone %llu, attached %llu, "
-	       "filtered out %llu, recorded %llu, with its instruction %llu\n",
+	printf("# ticks of a CPUID exit outside the guest:\n");
+	printf("# alone %llu, attached %llu, filtered out %llu, recorded %llu, with insn %llu\n",
 	       (unsigned long long)alone, (unsigned long long)attached,
 	       (unsigned long long)filtered, (unsigned long long)recorded,
 	       (unsigned long long)with_insn);

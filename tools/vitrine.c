@@ -17,6 +17,7 @@ static const struct command commands[] = {
 	{ "list", command_list, "the VMs of this machine, whatever runs them" },
 	{ "stat", command_stat, "what they do: exits and time by VM, vCPU and reason" },
 	{ "events", command_events, "VMs that come, go and fail, as it happens" },
+	{ "trace", command_trace, "every exit of a VM, live: reason, instruction, time" },
 	{ "info", command_info, "what this machine offers, and what stands in the way" },
 	{ "help", command_help, "this text, or a subcommand's options" },
 };

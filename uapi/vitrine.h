@@ -304,7 +304,7 @@ struct vitrine_ring_header {
  * @rip: @rflags: @cr3: the guest's
  * @entry_tsc: the host's TSC before the guest was entered,
  * @exit_tsc: and when it was left again
- * @handler_ticks: from then until the exit was handled, without what the VMM did
+ * @handler_ticks: what handling it took in the kernel, without recording it
  * @regs: by their number in instructions: RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15
  * @insn: bytes at RIP, with VITRINE_RING_INSN
  * @nr_insn: how many of them could be read

@@ -60,7 +60,6 @@ struct vitrine_monitors *vitrine_monitors_create(struct vitrine_vm *vm)
 	refcount_set(&all->users, 1);
 	mutex_init(&all->lock);
 	INIT_LIST_HEAD(&all->list);
-	all->creator = get_current_cred();
 	all->vm = vm;
 	return all;
 }
@@ -69,7 +68,6 @@ static void put(struct vitrine_monitors *all)
 {
 	if (!refcount_dec_and_test(&all->users))
 		return;
-	put_cred(all->creator);
 	kfree(all);
 }
 
@@ -106,7 +104,7 @@ void vitrine_monitors_end(struct vitrine_monitors *all)
 /* What keeps the caller from being the VM's owner, or NULL. */
 static const char *not_the_owner(const struct vitrine_monitors *all)
 {
-	const struct cred *caller = current_cred(), *creator = all->creator;
+	const struct cred *caller = current_cred(), *creator = all->vm->creator.cred;
 
 	if (caller->user_ns != creator->user_ns)
 		return "another user namespace";

@@ -15,14 +15,12 @@
 
 #include "../ioctl.h"
 
-struct cred;
 struct vitrine_vm;
 
 /**
  * struct vitrine_monitors - who is attached to one VM
  * @users: [a] the VM, and each monitor fd
  * @lock: inside it the locks of the VM may be taken, and it is inside none of those
- * @creator: who created the VM, as it was then
  * @vm: NULL when it is gone, or cut its monitors off
  * @forbidden: its VMM wants no monitor
  * @list: struct vitrine_monitor
@@ -32,7 +30,6 @@ struct vitrine_vm;
 struct vitrine_monitors {
 	refcount_t users;
 	struct mutex lock;
-	const struct cred *creator;		/* [I] */
 	struct vitrine_vm *vm;			/* [lock] */
 	bool forbidden;				/* [lock] */
 	struct list_head list;			/* [lock] */

@@ -162,9 +162,10 @@ static void push(struct vitrine_ring *ring, const struct vitrine_record *record)
 	/* A reader that sees anything of the new record sees that the old one is gone. */
 	smp_wmb();
 	copy_words((u64 *)to + 1, (const u64 *)record + 1, sizeof(*record) / sizeof(u64) - 1);
-	/* Whole before it has its number, and that before it counts. */
+	/* Whole before it has its number. */
 	smp_store_release(&to->seq, head + 1);
 	WRITE_ONCE(ring->head, head + 1);
+	/* That before it counts. */
 	smp_store_release(&header->head, head + 1);
 	/* Once, as it gets there: whoever goes to sleep later looks first. */
 	if (likely(!ring->wakeup || unread + 1 != ring->wakeup))
@@ -210,6 +211,7 @@ static noinline int record_exit(struct vitrine_vcpu *vcpu, u32 reason)
 {
 	struct vitrine_record record vitrine_uninitialized;
 	struct vitrine_ring *ring;
+	u64 start;
 	int ret;
 
 	/* The reader's pages, and the VMM's. */
@@ -217,8 +219,9 @@ static noinline int record_exit(struct vitrine_vcpu *vcpu, u32 reason)
 	fill(vcpu, &record);
 	if (test_bit(VITRINE_WATCH_INSN, &vcpu->watch))
 		fill_insn(vcpu, &record);
+	start = rdtsc();
 	ret = vitrine_backend->handle_exit(vcpu);
-	record.handler_ticks = rdtsc() - record.exit_tsc;
+	record.handler_ticks = rdtsc() - start;
 	record.result = ret;
 
 	/* Some kernels call a function for rcu_read_lock(). */

@@ -20,7 +20,7 @@ _vitrine() {
 		[ "${COMP_WORDS[1]}" != run ] || mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
-	-k | --kernel | --initrd | --flat | --device)
+	-k | --kernel | --initrd | --flat | --device | -o | --output)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
@@ -34,7 +34,8 @@ _vitrine() {
 		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
 		return
 		;;
-	-m | --memory | -c | --cpus | --timeout | -a | --append | --until | --interval | --count)
+	-m | --memory | -c | --cpus | --timeout | -a | --append | --until | --interval | \
+		--count | -r | --reason | --rip | --cr3 | --time | --records | -v | --vcpu)
 		return
 		;;
 	esac
@@ -43,13 +44,13 @@ _vitrine() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
-	run:-t)
+	run:-t | trace:-t)
 		return
 		;;
 	esac
 	case ${COMP_WORDS[1]}:$current in
-	list:-* | stat:-* | events:-*) ;;
-	list:* | stat:* | events:*)
+	list:-* | stat:-* | events:-* | trace:-*) ;;
+	list:* | stat:* | events:* | trace:*)
 		options=$(vitrine list 2>/dev/null | awk 'NR > 1 { print $1 }')
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 		return

@@ -33,6 +33,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <vitrine.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -376,6 +377,77 @@ uint64_t vitrine_vcpu_exits(const struct vitrine_vcpu *vcpu, unsigned int reason
 
 /** vitrine_exit_name() - "IO" for KVM_EXIT_IO and so on; NULL for a number without a name */
 const char *vitrine_exit_name(unsigned int reason);
+
+/* ---- VMs of other processes ------------------------------------------------------------- */
+
+struct vitrine_monitor;
+struct vitrine_ring;
+
+/**
+ * vitrine_monitor_attach() - become a monitor of a VM, whatever process it is of
+ * @vm_id: its number
+ * @flags: VITRINE_ATTACH_*
+ *
+ * Fails with ESRCH (no such VM), EPERM (not allowed: see vitrine.h), EBUSY (another one steers, or
+ * too many watch), ENOTTY (the module does not know monitors).
+ */
+struct vitrine_monitor *vitrine_monitor_attach(struct vitrine *dev, uint64_t vm_id,
+					       uint32_t flags, struct vitrine_error *err);
+
+/** vitrine_monitor_detach() - close its rings and let the VM go on unwatched. NULL is fine. */
+void vitrine_monitor_detach(struct vitrine_monitor *monitor);
+
+/** vitrine_monitor_fd() - to poll: POLLIN for a ring at its wakeup, POLLHUP for a VM gone */
+int vitrine_monitor_fd(const struct vitrine_monitor *monitor);
+
+/** vitrine_monitor_info() - about the VM. Fails with ESRCH when it is gone. */
+int vitrine_monitor_info(const struct vitrine_monitor *monitor, struct vitrine_monitor_info *info,
+			 struct vitrine_error *err);
+
+/**
+ * vitrine_monitor_wait() - sleep until a ring has its wakeup, the VM is gone or time is over
+ *
+ * Returns the POLL* that were seen, 0 for none. Fails with EINTR for a signal.
+ */
+int vitrine_monitor_wait(const struct vitrine_monitor *monitor, int timeout_ms,
+			 struct vitrine_error *err);
+
+/**
+ * vitrine_ring_open() - have the exits of a vCPU recorded
+ * @vcpu: its index, from 0 in the order of creation
+ * @nr_records: a power of two, from 16 to VITRINE_RING_MAX_RECORDS, of VITRINE_RECORD_BYTES each
+ * @flags: VITRINE_RING_*
+ * @wakeup: so many unread records wake vitrine_monitor_wait(); 0: none do
+ * @reasons: two words, a bit for each basic exit reason to record; NULL: all
+ *
+ * Fails with ENOENT (no such vCPU yet), EEXIST, EINVAL, ENOSPC, ENOMEM, ESRCH.
+ */
+struct vitrine_ring *vitrine_ring_open(struct vitrine_monitor *monitor, uint32_t vcpu,
+				       uint32_t nr_records, uint32_t flags, uint32_t wakeup,
+				       const uint64_t *reasons, struct vitrine_error *err);
+
+/** vitrine_ring_close() - read no more of it; until the detach it is written. NULL is fine. */
+void vitrine_ring_close(struct vitrine_ring *ring);
+
+/** vitrine_ring_vcpu() - index of the vCPU; *id, unless NULL, is what its VMM calls it */
+uint32_t vitrine_ring_vcpu(const struct vitrine_ring *ring, uint32_t *id);
+
+/** vitrine_ring_filter() - record other exits from now on; as @reasons above, but not NULL */
+int vitrine_ring_filter(struct vitrine_ring *ring, const uint64_t *reasons,
+			struct vitrine_error *err);
+
+/**
+ * vitrine_ring_read() - take the oldest record that was not read, without a system call
+ *
+ * Returns whether there was one. What was overwritten before it could be read is skipped.
+ */
+bool vitrine_ring_read(struct vitrine_ring *ring, struct vitrine_record *record);
+
+/** vitrine_ring_lost() - records so far that the ring had no room for, or that were overwritten */
+uint64_t vitrine_ring_lost(const struct vitrine_ring *ring);
+
+/** vitrine_reason_name() - "CPUID" for 10 and so on: basic exit reasons; NULL without a name */
+const char *vitrine_reason_name(unsigned int reason);
 
 /* ---- helpers ---------------------------------------------------------------------------- */
 

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vitrine trace: the exits of a VM of any process, live. Attaches, has a ring for each vCPU, and
+ * merges what comes by time. The VM is not asked and goes on when this ends, however it ends.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "command.h"
+#include "trace.h"
+
+#define MAX_VCPUS	1024
+#define LOOK_MS		50	/* for new vCPUs, and for records below the wakeup */
+
+/* A ring, and its oldest record that was not shown. */
+struct source {
+	struct vitrine_ring *ring;
+	bool has;
+	struct vitrine_record record;
+};
+
+struct trace {
+	struct trace_options options;
+	struct vitrine_monitor *monitor;
+	struct source *sources[MAX_VCPUS];
+	unsigned int nr;
+	uint64_t shown;
+	uint64_t first_tsc;
+	uint32_t tsc_khz;
+	FILE *chrome;
+	struct trace_totals totals;
+	double began;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal)
+{
+	interrupted = signal;
+}
+
+static double now_seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+/* A ring for each vCPU that has none. 0, or a negative errno; -ESRCH when the VM is gone. */
+static int open_rings(struct trace *trace, struct vitrine_error *err)
+{
+	const struct trace_options *options = &trace->options;
+	uint32_t flags = (options->insn ? VITRINE_RING_INSN : 0) |
+			 (options->stop ? VITRINE_RING_STOP : 0);
+	struct vitrine_monitor_info info;
+	int ret = vitrine_monitor_info(trace->monitor, &info, err);
+
+	if (ret)
+		return ret;
+	trace->tsc_khz = info.tsc_khz;
+	for (; trace->nr < info.nr_vcpus && trace->nr < MAX_VCPUS; trace->nr++) {
+		struct source *source;
+
+		if (options->vcpu >= 0 && trace->nr != options->vcpu)
+			continue;
+		source = calloc(1, sizeof(*source));
+		if (!source) {
+			err->code = ENOMEM;
+			snprintf(err->text, sizeof(err->text), "out of memory");
+			return -ENOMEM;
+		}
+		source->ring = vitrine_ring_open(trace->monitor, trace->nr, options->nr_records,
+						 flags, options->nr_records / 4,
+						 options->reasons, err);
+		if (!source->ring) {
+			free(source);
+			return -err->code;
+		}
+		trace->sources[trace->nr] = source;
+		if (trace->chrome)
+			trace_chrome_vcpu(trace->chrome, options->vm_id, trace->nr);
+	}
+	return 0;
+}
+
+static bool wanted(const struct trace_options *options, const struct vitrine_record *record)
+{
+	uint64_t rip = record->rip + record->code_base;
+
+	return (!options->has_rip || (rip >= options->rip_first && rip <= options->rip_last)) &&
+	       (!options->has_cr3 || record->cr3 == options->cr3);
+}
+
+static void show(struct trace *trace, const struct vitrine_record *record, uint32_t vcpu)
+{
+	const struct trace_options *options = &trace->options;
+	double ticks_per_us = trace->tsc_khz ? trace->tsc_khz / 1000.0 : 1, us;
+
+	if (!trace->shown)
+		trace->first_tsc = record->entry_tsc;
+	us = (int64_t)(record->exit_tsc - trace->first_tsc) / ticks_per_us;
+	trace->shown++;
+	trace_count(&trace->totals, record);
+	if (trace->chrome)
+		trace_chrome_record(trace->chrome, record, options->vm_id, vcpu, us, ticks_per_us);
+	if (options->json)
+		trace_print_json(stdout, record, vcpu, us);
+	else if (!options->summary && !trace->chrome)
+		trace_print_text(stdout, record, vcpu, us);
+}
+
+static bool is_over(const struct trace *trace)
+{
+	const struct trace_options *options = &trace->options;
+
+	return interrupted || ferror(stdout) || (trace->chrome && ferror(trace->chrome)) ||
+	       (options->count && trace->shown >= options->count) ||
+	       (options->seconds && now_seconds() - trace->began >= options->seconds);
+}
+
+/* What there is now, the oldest of all rings first. */
+static void drain(struct trace *trace)
+{
+	unsigned int left = 0x10000;
+
+	while (left-- && !is_over(trace)) {
+		unsigned int i, oldest = trace->nr;
+
+		for (i = 0; i < trace->nr; i++) {
+			struct source *source = trace->sources[i];
+
+			if (!source)
+				continue;
+			if (!source->has)
+				source->has = vitrine_ring_read(source->ring, &source->record);
+			if (source->has && (oldest == trace->nr ||
+					    source->record.exit_tsc <
+					    trace->sources[oldest]->record.exit_tsc))
+				oldest = i;
+		}
+		if (oldest == trace->nr)
+			break;
+		trace->sources[oldest]->has = false;
+		if (wanted(&trace->options, &trace->sources[oldest]->record))
+			show(trace, &trace->sources[oldest]->record, oldest);
+	}
+	fflush(stdout);
+}
+
+static uint64_t lost(const struct trace *trace)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < trace->nr; i++)
+		if (trace->sources[i])
+			sum += vitrine_ring_lost(trace->sources[i]->ring);
+	return sum;
+}
+
+/* Until the user, an option or the VM ends it. */
+static int follow(struct trace *trace, struct vitrine_error *err)
+{
+	int ret = open_rings(trace, err), events;
+
+	while (!ret && !is_over(trace)) {
+		events = vitrine_monitor_wait(trace->monitor, LOOK_MS, err);
+		if (events < 0 && events != -EINTR)
+			return events;
+		if (events > 0 && events & POLLHUP)
+			ret = -ESRCH;
+		drain(trace);
+		if (!ret && !is_over(trace))
+			ret = open_rings(trace, err);
+	}
+	/* What it did last. */
+	if (ret == -ESRCH)
+		drain(trace);
+	return ret == -ESRCH ? 0 : ret;
+}
+
+static int finish(struct trace *trace, int code)
+{
+	trace->totals.lost = lost(trace);
+	if (trace->chrome) {
+		trace_chrome_end(trace->chrome);
+		if (ferror(trace->chrome) | fclose(trace->chrome)) {
+			complain("%s: %s", trace->options.output, strerror(errno));
+			code = EXIT_HOST;
+		}
+	}
+	if (trace->options.summary)
+		trace_print_summary(stdout, &trace->totals, now_seconds() - trace->began,
+				    trace->tsc_khz);
+	else if (trace->totals.lost)
+		complain("%llu records were lost: a larger --records or a narrower --reason helps",
+			 (unsigned long long)trace->totals.lost);
+	if (trace->options.vcpu >= 0 && trace->options.vcpu >= trace->nr && !code) {
+		complain("there was no vCPU %lld", (long long)trace->options.vcpu);
+		code = EXIT_HOST;
+	}
+	return finish_output(code);
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = interrupt };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &action, NULL);
+}
+
+int command_trace(int argc, char **argv)
+{
+	struct trace *trace = calloc(1, sizeof(*trace));
+	struct vitrine_error err = { 0 };
+	struct vitrine *dev;
+	int code = EXIT_OK;
+
+	if (!trace)
+		return EXIT_HOST;
+	if (trace_options_parse(argc, argv, &trace->options, &err)) {
+		complain("%s; 'vitrine trace --help' lists the options", err.text);
+		code = EXIT_USAGE;
+		goto out_free;
+	}
+	if (trace->options.help) {
+		trace_options_usage(stdout);
+		code = finish_output(EXIT_OK);
+		goto out_free;
+	}
+	code = EXIT_HOST;
+	dev = vitrine_open(trace->options.device, &err);
+	if (!dev) {
+		complain("%s", err.text);
+		goto out_free;
+	}
+	trace->monitor = vitrine_monitor_attach(dev, trace->options.vm_id, 0, &err);
+	if (!trace->monitor) {
+		complain("%s", err.text);
+		goto out_close;
+	}
+	if (trace->options.output) {
+		trace->chrome = fopen(trace->options.output, "we");
+		if (!trace->chrome) {
+			complain("%s: %s", trace->options.output, strerror(errno));
+			goto out_detach;
+		}
+		trace_chrome_begin(trace->chrome, trace->options.vm_id);
+	}
+	catch_signals();
+	trace->began = now_seconds();
+	code = EXIT_OK;
+	if (follow(trace, &err)) {
+		complain("%s", err.text);
+		code = EXIT_HOST;
+	}
+	code = finish(trace, code);
+out_detach:
+	for (unsigned int i = 0; i < trace->nr; i++)
+		free(trace->sources[i]);
+	vitrine_monitor_detach(trace->monitor);
+out_close:
+	vitrine_close(dev);
+out_free:
+	free(trace);
+	return code;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* vitrine trace: what its parts share. */
+#ifndef VITRINE_TRACE_H
+#define VITRINE_TRACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "lib/libvitrine.h"
+
+#define TRACE_REASONS	128
+
+/* struct trace_options - what the user asked for */
+struct trace_options {
+	const char *device;
+	uint64_t vm_id;
+	int64_t vcpu;		/* -1: all of them */
+	uint64_t reasons[2];
+	bool has_rip;
+	uint64_t rip_first, rip_last;
+	bool has_cr3;
+	uint64_t cr3;
+	uint64_t count;		/* of records; 0: no end */
+	double seconds;		/* 0: no end */
+	uint32_t nr_records;
+	bool stop;
+	bool insn;
+	bool json;
+	bool summary;
+	const char *output;
+	bool help;
+};
+
+/* trace_options.c: 0, or -EINVAL with the reason in *err */
+int trace_options_parse(int argc, char **argv, struct trace_options *options,
+			struct vitrine_error *err);
+void trace_options_usage(FILE *to);
+
+/* record.c: a record as text; all of them end with a zero byte */
+const char *record_reason(const struct vitrine_record *record, char *buffer, size_t size);
+/* The instruction, or an empty text. */
+void record_insn(const struct vitrine_record *record, char *buffer, size_t size);
+/* What the exit was about: the port, the MSR, the address. */
+void record_detail(const struct vitrine_record *record, char *buffer, size_t size);
+
+/**
+ * struct trace_totals - for the summary
+ * @by: exits by basic reason, the last one all above
+ */
+struct trace_totals {
+	uint64_t exits;
+	uint64_t lost;
+	uint64_t guest_ticks;
+	struct {
+		uint64_t count;
+		uint64_t to_user;
+		uint64_t ticks;
+		uint64_t most;
+	} by[TRACE_REASONS];
+};
+
+/* trace_output.c: one record each; @ticks since the first */
+void trace_print_text(FILE *to, const struct vitrine_record *record, uint32_t vcpu, double us);
+void trace_print_json(FILE *to, const struct vitrine_record *record, uint32_t vcpu, double us);
+void trace_chrome_begin(FILE *to, uint64_t vm_id);
+void trace_chrome_vcpu(FILE *to, uint64_t vm_id, uint32_t vcpu);
+void trace_chrome_record(FILE *to, const struct vitrine_record *record, uint64_t vm_id,
+			 uint32_t vcpu, double us, double ticks_per_us);
+void trace_chrome_end(FILE *to);
+void trace_count(struct trace_totals *totals, const struct vitrine_record *record);
+void trace_print_summary(FILE *to, const struct trace_totals *totals, double seconds,
+			 uint32_t tsc_khz);
+
+#endif /* VITRINE_TRACE_H */

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Records on their way out: lines for people, lines of JSON, events of the trace format that
+ * browsers show (chrome://tracing, ui.perfetto.dev), and the table at the end. Errors of a stream
+ * are left in it for the caller.
+ */
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <string.h>
+
+#include "command.h"
+#include "trace.h"
+
+static const char *const reg_names[] = {
+	"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+	"r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+};
+
+struct texts {
+	char reason[24], insn[96], detail[96];
+	const char *name;
+};
+
+static void describe(const struct vitrine_record *record, struct texts *texts)
+{
+	texts->name = record_reason(record, texts->reason, sizeof(texts->reason));
+	record_insn(record, texts->insn, sizeof(texts->insn));
+	record_detail(record, texts->detail, sizeof(texts->detail));
+}
+
+static uint64_t guest_ticks(const struct vitrine_record *record)
+{
+	return record->exit_tsc - record->entry_tsc;
+}
+
+void trace_print_text(FILE *to, const struct vitrine_record *record, uint32_t vcpu, double us)
+{
+	struct texts texts;
+
+	describe(record, &texts);
+	fprintf(to, "%12.6f vcpu%-2u %-20s %016" PRIx64 " %-30s guest %8" PRIu64 " host %7" PRIu64
+		" %s%s%s\n", us / 1e6, vcpu, texts.name, (uint64_t)record->rip, texts.insn,
+		guest_ticks(record), (uint64_t)record->handler_ticks,
+		record->result == 1 ? "" : record->result ? "! " : "> ", texts.detail,
+		record->cpl ? " (user)" : "");
+}
+
+/* As text: programs that read JSON lose the low bits of large numbers. */
+static void add_hex(struct json_object *object, const char *name, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "0x%" PRIx64, value);
+	json_object_object_add(object, name, json_object_new_string(text));
+}
+
+static void add_number(struct json_object *object, const char *name, uint64_t value)
+{
+	json_object_object_add(object, name, json_object_new_int64((int64_t)value));
+}
+
+static void add_text(struct json_object *object, const char *name, const char *text)
+{
+	if (*text)
+		json_object_object_add(object, name, json_object_new_string(text));
+}
+
+static struct json_object *to_json(const struct vitrine_record *record, const struct texts *texts)
+{
+	struct json_object *object = json_object_new_object(), *regs = json_object_new_object();
+
+	add_hex(object, "rip", record->rip);
+	add_text(object, "insn", texts->insn);
+	add_text(object, "detail", texts->detail);
+	add_hex(object, "qualification", record->qualification);
+	if (record->gpa)
+		add_hex(object, "gpa", record->gpa);
+	if (record->intr_info)
+		add_hex(object, "intr_info", record->intr_info);
+	if (record->vectoring_info)
+		add_hex(object, "vectoring_info", record->vectoring_info);
+	add_hex(object, "cr3", record->cr3);
+	add_hex(object, "rflags", record->rflags);
+	add_number(object, "cpl", record->cpl);
+	add_number(object, "cpu", record->cpu);
+	add_number(object, "guest_ticks", guest_ticks(record));
+	add_number(object, "handler_ticks", record->handler_ticks);
+	json_object_object_add(object, "result", json_object_new_int(record->result));
+	for (unsigned int i = 0; i < ARRAY_SIZE(reg_names); i++)
+		add_hex(regs, reg_names[i], record->regs[i]);
+	json_object_object_add(object, "regs", regs);
+	return object;
+}
+
+void trace_print_json(FILE *to, const struct vitrine_record *record, uint32_t vcpu, double us)
+{
+	struct json_object *object;
+	struct texts texts;
+
+	describe(record, &texts);
+	object = to_json(record, &texts);
+	json_object_object_add(object, "us", json_object_new_double(us));
+	add_number(object, "vcpu", vcpu);
+	add_text(object, "reason", texts.name);
+	fprintf(to, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+	json_object_put(object);
+}
+
+void trace_chrome_begin(FILE *to, uint64_t vm_id)
+{
+	fprintf(to, "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
+		"{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%" PRIu64
+		",\"args\":{\"name\":\"VM %" PRIu64 "\"}}", vm_id, vm_id);
+}
+
+void trace_chrome_vcpu(FILE *to, uint64_t vm_id, uint32_t vcpu)
+{
+	fprintf(to, ",\n{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":%" PRIu64
+		",\"tid\":%u,\"args\":{\"name\":\"vCPU %u\"}}", vm_id, vcpu, vcpu);
+}
+
+/* The stay in the guest, and then what the host did about the exit. */
+void trace_chrome_record(FILE *to, const struct vitrine_record *record, uint64_t vm_id,
+			 uint32_t vcpu, double us, double ticks_per_us)
+{
+	double guest_us = guest_ticks(record) / ticks_per_us;
+	struct json_object *object;
+	struct texts texts;
+
+	describe(record, &texts);
+	object = to_json(record, &texts);
+	fprintf(to, ",\n{\"ph\":\"X\",\"name\":\"guest\",\"cat\":\"guest\",\"pid\":%" PRIu64
+		",\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f}", vm_id, vcpu, us - guest_us, guest_us);
+	fprintf(to, ",\n{\"ph\":\"X\",\"name\":\"%s\",\"cat\":\"exit\",\"pid\":%" PRIu64
+		",\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f,\"args\":%s}", texts.name, vm_id, vcpu, us,
+		record->handler_ticks / ticks_per_us,
+		json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+	json_object_put(object);
+}
+
+void trace_chrome_end(FILE *to)
+{
+	fputs("\n]}\n", to);
+}
+
+void trace_count(struct trace_totals *totals, const struct vitrine_record *record)
+{
+	unsigned int reason = record->reason & 0xffff;
+
+	if (reason >= TRACE_REASONS)
+		reason = TRACE_REASONS - 1;
+	totals->exits++;
+	totals->guest_ticks += guest_ticks(record);
+	totals->by[reason].count++;
+	totals->by[reason].to_user += record->result == 0;
+	totals->by[reason].ticks += record->handler_ticks;
+	if (record->handler_ticks > totals->by[reason].most)
+		totals->by[reason].most = record->handler_ticks;
+}
+
+void trace_print_summary(FILE *to, const struct trace_totals *totals, double seconds,
+			 uint32_t tsc_khz)
+{
+	bool shown[TRACE_REASONS] = {};
+	unsigned int i, best;
+	const char *name;
+
+	fprintf(to, "%" PRIu64 " exits recorded in %.3f s, %" PRIu64 " lost; a tick is %.3f ns\n",
+		totals->exits, seconds, totals->lost, tsc_khz ? 1e6 / tsc_khz : 0.0);
+	fprintf(to, "%-24s %10s %6s %10s %12s %12s\n", "reason", "exits", "%", "to VMM",
+		"ticks (mean)", "ticks (max)");
+	for (;;) {
+		best = TRACE_REASONS;
+		for (i = 0; i < TRACE_REASONS; i++)
+			if (!shown[i] && totals->by[i].count &&
+			    (best == TRACE_REASONS || totals->by[i].count > totals->by[best].count))
+				best = i;
+		if (best == TRACE_REASONS)
+			break;
+		shown[best] = true;
+		name = vitrine_reason_name(best);
+		fprintf(to, "%-24s %10" PRIu64 " %6.1f %10" PRIu64 " %12" PRIu64 " %12" PRIu64 "\n",
+			name ? name : "other", totals->by[best].count,
+			100.0 * totals->by[best].count / totals->exits, totals->by[best].to_user,
+			totals->by[best].ticks / totals->by[best].count, totals->by[best].most);
+	}
+}
