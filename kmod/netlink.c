@@ -354,8 +354,7 @@ out_free_viewer:
 
 static int put_caps(const struct message *msg, void *unused)
 {
-	/* What is not sent yet has its number behind all that is. */
-	const u64 events = BIT(VITRINE_NL_EVENT_MONITOR_ATTACHED) - 1;
+	const u64 events = BIT(VITRINE_NL_NR_EVENTS) - 1;
 
 	if (nla_put_string(msg->skb, VITRINE_NL_A_COUNTER_NAMES, counter_names + 1) ||
 	    put_u64(msg->skb, VITRINE_NL_A_EVENTS, events) ||

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "lib/monitor.h"
 #include "lib/vm.h"
 #include "lib/watch.h"
 #include <vitrine_netlink.h>
@@ -98,6 +99,7 @@ TEST_F(event, of_a_life)
 	struct test_vcpu *vcpu;
 	struct test_vm *vm;
 	uint64_t id;
+	int fd;
 
 	ASSERT_LT(0, vitrine_watch_join(self->watch, NULL));
 	vm = test_vm_create();
@@ -112,6 +114,12 @@ TEST_F(event, of_a_life)
 	test_vcpu_long_mode(vcpu, GUEST_BLOB(guest_fault));
 	EXPECT_EQ(KVM_EXIT_SHUTDOWN, test_vcpu_run(vcpu));
 	event = EXPECT_EVENT(VITRINE_NL_EVENT_SHUTDOWN, 3);
+	EXPECT_EQ(id, event.vm_id);
+	fd = test_attach(vm->dev_fd, id, 0);
+	event = EXPECT_EVENT(VITRINE_NL_EVENT_MONITOR_ATTACHED, -1);
+	EXPECT_EQ(id, event.vm_id);
+	close(fd);
+	event = EXPECT_EVENT(VITRINE_NL_EVENT_MONITOR_DETACHED, -1);
 	EXPECT_EQ(id, event.vm_id);
 	test_vcpu_free(vcpu);
 	test_vm_free(vm);

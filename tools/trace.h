@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "lib/libvitrine.h"
+#include "lib/libvitrine_watch.h"
 
 #define TRACE_REASONS	128
 

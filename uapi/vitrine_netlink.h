@@ -142,8 +142,8 @@ enum vitrine_nl_vcpu_state {
  * @VITRINE_NL_EVENT_ENTRY_FAILURE: KVM_EXIT_FAIL_ENTRY: the processor refused the guest's state;
  *	EXIT_REASON is its reason
  * @VITRINE_NL_EVENT_INTERNAL_ERROR: KVM_EXIT_INTERNAL_ERROR: DETAIL is the suberror
- * @VITRINE_NL_EVENT_MONITOR_ATTACHED: not sent yet
- * @VITRINE_NL_EVENT_MONITOR_DETACHED: not sent yet
+ * @VITRINE_NL_EVENT_MONITOR_ATTACHED: a control tool watches or steers it
+ * @VITRINE_NL_EVENT_MONITOR_DETACHED: not any more; not sent for those that the VM leaves behind
  * @VITRINE_NL_NR_EVENTS: no event: one more than the last
  */
 enum vitrine_nl_event {

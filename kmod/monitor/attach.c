@@ -22,6 +22,7 @@
 #include <linux/user_namespace.h>
 #include <vitrine.h>
 
+#include "../netlink.h"
 #include "../registry.h"
 #include "../vcpu.h"
 #include "../vm.h"
@@ -170,6 +171,7 @@ static int admit(struct vitrine_monitors *all, struct vitrine_monitor *monitor, 
 	all->nr++;
 	if (flags & VITRINE_ATTACH_STEER)
 		all->steering = monitor;
+	vitrine_netlink_event(all->vm, NULL, VITRINE_NL_EVENT_MONITOR_ATTACHED, 0);
 	return 0;
 }
 
@@ -184,6 +186,8 @@ void vitrine_monitor_free(struct vitrine_monitor *monitor)
 	if (!list_empty(&monitor->node)) {
 		list_del(&monitor->node);
 		all->nr--;
+		if (all->vm)
+			vitrine_netlink_event(all->vm, NULL, VITRINE_NL_EVENT_MONITOR_DETACHED, 0);
 	}
 	if (all->steering == monitor)
 		all->steering = NULL;

@@ -446,9 +446,6 @@ bool vitrine_ring_read(struct vitrine_ring *ring, struct vitrine_record *record)
 /** vitrine_ring_lost() - records so far that the ring had no room for, or that were overwritten */
 uint64_t vitrine_ring_lost(const struct vitrine_ring *ring);
 
-/** vitrine_reason_name() - "CPUID" for 10 and so on: basic exit reasons; NULL without a name */
-const char *vitrine_reason_name(unsigned int reason);
-
 /* ---- helpers ---------------------------------------------------------------------------- */
 
 /**

@@ -11,8 +11,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <asm/vmx.h>
-
 #include "internal.h"
 
 #define HEADER_BYTES	4096
@@ -32,19 +30,6 @@ struct vitrine_ring {
 	uint64_t tail;
 	uint64_t overwritten;
 };
-
-static const struct {
-	unsigned int reason;
-	const char *name;
-} reason_names[] = { VMX_EXIT_REASONS };
-
-const char *vitrine_reason_name(unsigned int reason)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(reason_names); i++)
-		if (reason_names[i].reason == reason)
-			return reason_names[i].name;
-	return NULL;
-}
 
 static const char *attach_advice(int code)
 {
