@@ -7,10 +7,13 @@
 #include <vitrine_netlink.h>
 
 struct genl_family;
+struct genl_info;
+struct sk_buff;
 struct vitrine_vcpu;
 struct vitrine_vm;
 
-#define VITRINE_NL_GROUP_LIFE_INDEX	0	/* its place among the groups */
+/* Places of the groups among all. */
+enum { VITRINE_NL_GROUP_LIFE_INDEX, VITRINE_NL_GROUP_STATS_INDEX };
 extern struct genl_family vitrine_netlink_family;
 
 int vitrine_netlink_init(void);
@@ -28,5 +31,12 @@ void vitrine_netlink_exit(void);
  */
 void vitrine_netlink_event(struct vitrine_vm *vm, struct vitrine_vcpu *vcpu,
 			   enum vitrine_nl_event event, u64 detail);
+
+/* Adds a message with a vCPU's counters and the time; 0 or -EMSGSIZE. */
+int vitrine_netlink_add_stats(struct sk_buff *skb, struct vitrine_vcpu *vcpu, u8 cmd);
+
+/* netlink_sample.c: VITRINE_NL_CMD_SAMPLE, and the end of it before the family's. */
+int vitrine_netlink_set_sampling(struct sk_buff *request, struct genl_info *info);
+void vitrine_netlink_stop_sampling(void);
 
 #endif

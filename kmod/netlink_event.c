@@ -25,7 +25,9 @@ static int put_event(struct sk_buff *skb, struct vitrine_vm *vm, struct vitrine_
 		return -EMSGSIZE;
 	if (event == VITRINE_NL_EVENT_ENTRY_FAILURE)
 		return nla_put_u32(skb, VITRINE_NL_A_EXIT_REASON, vcpu->exit.reason);
-	if (event == VITRINE_NL_EVENT_INTERNAL_ERROR)
+	if (event == VITRINE_NL_EVENT_INTERNAL_ERROR ||
+	    event == VITRINE_NL_EVENT_MONITOR_ATTACHED ||
+	    event == VITRINE_NL_EVENT_MONITOR_DETACHED)
 		return nla_put_u64_64bit(skb, VITRINE_NL_A_DETAIL, detail, VITRINE_NL_A_PAD);
 	return 0;
 }

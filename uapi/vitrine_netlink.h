@@ -29,12 +29,17 @@
  *	EVENT says what happened; VM_ID, VM_NAME, OWNER_PID, OWNER_UID; VCPU_ID where it is about
  *	one; EXIT_REASON and DETAIL where EVENT says so.
  *
+ * VITRINE_NL_CMD_SAMPLE
+ *	As a request, with INTERVAL_MS (100 to 60000): from now on the members of the multicast
+ *	group VITRINE_NL_GROUP_STATS get what GET_STATS answers, for every vCPU, at that interval;
+ *	with TIME_NS. Who asks last decides for all. It ends when the group is empty, and who
+ *	joins then asks again. It takes CAP_SYS_ADMIN, and goes to the first network namespace.
+ *
  * Who sees what: a VM is there for a requester in whose PID namespace its creator is, who is the
  * creator's user (real, effective and saved id at the VM's creation) or has CAP_SYS_PTRACE in a
  * user namespace above the creator's. A dump goes by who asked for it, whoever reads it. What is
- * not there for the requester is -ENOENT, as what does not exist. Joining the group takes
- * CAP_SYS_ADMIN (-EPERM); what it carries goes to the network namespace of the VM's creator and to
- * the first one.
+ * not there for the requester is -ENOENT, as what does not exist. Joining a group takes
+ * CAP_SYS_ADMIN (-EPERM); events go to the network namespace of the VM's creator and to the first one.
  *
  * A VM that comes or goes during a dump may or may not be in it; every other VM is, once.
  */
@@ -46,6 +51,7 @@
 #define VITRINE_NL_FAMILY	"vitrine"
 #define VITRINE_NL_VERSION	1
 #define VITRINE_NL_GROUP_LIFE	"life"
+#define VITRINE_NL_GROUP_STATS	"stats"
 
 enum vitrine_nl_cmd {
 	VITRINE_NL_CMD_UNSPEC,
@@ -54,6 +60,7 @@ enum vitrine_nl_cmd {
 	VITRINE_NL_CMD_GET_STATS,
 	VITRINE_NL_CMD_GET_CAPS,
 	VITRINE_NL_CMD_EVENT,
+	VITRINE_NL_CMD_SAMPLE,
 };
 
 /**
@@ -85,6 +92,8 @@ enum vitrine_nl_cmd {
  * @VITRINE_NL_A_NR_VMS: u32
  * @VITRINE_NL_A_EVENT: u32, enum vitrine_nl_event
  * @VITRINE_NL_A_DETAIL: u64
+ * @VITRINE_NL_A_INTERVAL_MS: u32
+ * @VITRINE_NL_A_TIME_NS: u64, CLOCK_MONOTONIC
  */
 enum vitrine_nl_attr {
 	VITRINE_NL_A_UNSPEC,
@@ -114,6 +123,8 @@ enum vitrine_nl_attr {
 	VITRINE_NL_A_NR_VMS,
 	VITRINE_NL_A_EVENT,
 	VITRINE_NL_A_DETAIL,
+	VITRINE_NL_A_INTERVAL_MS,
+	VITRINE_NL_A_TIME_NS,
 	VITRINE_NL_NR_ATTRS,	/* no attribute: one more than the last */
 };
 
@@ -142,8 +153,10 @@ enum vitrine_nl_vcpu_state {
  * @VITRINE_NL_EVENT_ENTRY_FAILURE: KVM_EXIT_FAIL_ENTRY: the processor refused the guest's state;
  *	EXIT_REASON is its reason
  * @VITRINE_NL_EVENT_INTERNAL_ERROR: KVM_EXIT_INTERNAL_ERROR: DETAIL is the suberror
- * @VITRINE_NL_EVENT_MONITOR_ATTACHED: a control tool watches or steers it
- * @VITRINE_NL_EVENT_MONITOR_DETACHED: not any more; not sent for those that the VM leaves behind
+ * @VITRINE_NL_EVENT_MONITOR_ATTACHED: a control tool watches or steers it; DETAIL is the flags of
+ *	its VITRINE_ATTACH
+ * @VITRINE_NL_EVENT_MONITOR_DETACHED: not any more, DETAIL likewise; not sent for those that the VM
+ *	leaves behind
  * @VITRINE_NL_NR_EVENTS: no event: one more than the last
  */
 enum vitrine_nl_event {

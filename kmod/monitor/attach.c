@@ -171,7 +171,7 @@ static int admit(struct vitrine_monitors *all, struct vitrine_monitor *monitor, 
 	all->nr++;
 	if (flags & VITRINE_ATTACH_STEER)
 		all->steering = monitor;
-	vitrine_netlink_event(all->vm, NULL, VITRINE_NL_EVENT_MONITOR_ATTACHED, 0);
+	vitrine_netlink_event(all->vm, NULL, VITRINE_NL_EVENT_MONITOR_ATTACHED, flags);
 	return 0;
 }
 
@@ -187,7 +187,8 @@ void vitrine_monitor_free(struct vitrine_monitor *monitor)
 		list_del(&monitor->node);
 		all->nr--;
 		if (all->vm)
-			vitrine_netlink_event(all->vm, NULL, VITRINE_NL_EVENT_MONITOR_DETACHED, 0);
+			vitrine_netlink_event(all->vm, NULL, VITRINE_NL_EVENT_MONITOR_DETACHED,
+					      all->steering == monitor ? VITRINE_ATTACH_STEER : 0);
 	}
 	if (all->steering == monitor)
 		all->steering = NULL;
