@@ -51,7 +51,7 @@ TEST_CFLAGS := $(USER_CFLAGS) $(NL_CFLAGS) -Itests -Itools/lib -Iuapi -isystem $
 UNIT_CFLAGS := $(USER_CFLAGS) -Itests/unit/shim -Ikmod -Iuapi -isystem $(HARNESS) \
 	-fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=all
 # Only those that a program calls: others cost the lab time to load.
-TOOL_LIBS := -Wl,--as-needed -ljson-c -lnl-genl-3 -lnl-3 -lpthread
+TOOL_LIBS := -Wl,--as-needed -ljson-c -lnl-genl-3 -lnl-3 -lncursesw -ltinfo -lpthread
 UNIT_LIBS := -lZydis -ljson-c -lpthread
 
 LIB_OBJS := $(patsubst tools/%.c,build/tools/%.o,$(wildcard tools/lib/*.c))

@@ -13,7 +13,8 @@ packages()
 {
 	case $1 in
 	build) echo gcc gcc-12 make libc6-dev binutils kmod pkg-config libelf1 libssl3 \
-		libjson-c-dev libnl-3-dev libnl-genl-3-dev libzydis-dev xz-utils lz4 zstd ;;
+		libjson-c-dev libnl-3-dev libnl-genl-3-dev libncurses-dev libzydis-dev \
+		xz-utils lz4 zstd ;;
 	lab) echo bochs bochsbios vgabios busybox-static cpio ;;
 	test) echo libzydis-dev ;;
 	peers) echo qemu-system-x86 gdb ;;

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "lib/monitor.h"
 #include "lib/vm.h"
 #include "lib/watch.h"
+#include <vitrine.h>
 #include <vitrine_netlink.h>
 
 #define NOBODY		65534
@@ -216,6 +218,93 @@ TEST_F(event, of_another_namespace)
 	event = EXPECT_EVENT(VITRINE_NL_EVENT_VM_CREATED, -1);
 	EXPECT_EQ((uint32_t)pid, event.owner_pid);
 	EXPECT_EVENT(VITRINE_NL_EVENT_VM_GONE, -1);
+}
+
+/* Samples of whatever vCPUs there are, from the time they are asked for. */
+struct samples {
+	unsigned int nr;
+	uint64_t first_ns, last_ns;
+	uint64_t runs;
+};
+
+static void on_sample(const struct vitrine_counters *counters, void *data)
+{
+	struct samples *samples = data;
+
+	if (!samples->nr++)
+		samples->first_ns = counters->time_ns;
+	samples->last_ns = counters->time_ns;
+	samples->runs = counters->value[0];
+}
+
+TEST_F(event, samples)
+{
+	struct test_vm *vm = test_vm_create();
+	struct test_vcpu *vcpu = test_vcpu_create(vm, 0);
+	struct samples samples = { .nr = 0 };
+
+	test_vcpu_long_mode(vcpu, GUEST_BLOB(guest_fault));
+	test_vcpu_run(vcpu);
+	EXPECT_EQ(-ERANGE, vitrine_watch_sample(self->watch, 99, NULL));
+	EXPECT_EQ(-ERANGE, vitrine_watch_sample(self->watch, 60001, NULL));
+	ASSERT_LT(0, vitrine_watch_sample(self->watch, 100, NULL));
+	while (samples.nr < 3)
+		ASSERT_EQ(0, vitrine_watch_samples(self->watch, on_sample, &samples, NULL));
+	EXPECT_EQ(1, samples.runs);
+	EXPECT_LE(2 * 90000000ull, samples.last_ns - samples.first_ns);
+	EXPECT_GE(2 * 1000000000ull, samples.last_ns - samples.first_ns);
+	/* They hold neither the VM nor, once nobody listens, the module's timer. */
+	test_vcpu_free(vcpu);
+	test_vm_free(vm);
+	EXPECT_EQ(0, test_watch_count(&self->found));
+}
+
+static int sample_as_nobody(void *data)
+{
+	struct vitrine_watch *watch;
+
+	(void)data;
+	if (setresuid(NOBODY, NOBODY, NOBODY))
+		return 255;
+	watch = test_watch_open();
+	return vitrine_watch_sample(watch, 100, NULL) == -EPERM ? 0 : 1;
+}
+
+TEST_F(event, samples_take_a_capability)
+{
+	EXPECT_EQ(0, test_in_child(sample_as_nobody, NULL));
+}
+
+TEST_F(event, of_monitors)
+{
+	struct vitrine_attach attach = { .flags = VITRINE_ATTACH_STEER };
+	struct vitrine_life_event event;
+	struct test_vm *vm;
+	int dev, fd;
+
+	ASSERT_LT(0, vitrine_watch_join(self->watch, NULL));
+	vm = test_vm_create();
+	event = EXPECT_EVENT(VITRINE_NL_EVENT_VM_CREATED, -1);
+	attach.vm_id = event.vm_id;
+	dev = test_dev_open();
+	fd = ioctl(dev, VITRINE_ATTACH, &attach);
+	ASSERT_LE(0, fd);
+	event = EXPECT_EVENT(VITRINE_NL_EVENT_MONITOR_ATTACHED, -1);
+	EXPECT_EQ(attach.vm_id, event.vm_id);
+	EXPECT_EQ(VITRINE_ATTACH_STEER, event.detail);
+	close(fd);
+	event = EXPECT_EVENT(VITRINE_NL_EVENT_MONITOR_DETACHED, -1);
+	EXPECT_EQ(VITRINE_ATTACH_STEER, event.detail);
+	/* Of a VM that is gone there is no more to say. */
+	fd = ioctl(dev, VITRINE_ATTACH, &attach);
+	ASSERT_LE(0, fd);
+	EXPECT_EVENT(VITRINE_NL_EVENT_MONITOR_ATTACHED, -1);
+	test_vm_free(vm);
+	EXPECT_EVENT(VITRINE_NL_EVENT_VM_GONE, -1);
+	close(fd);
+	close(dev);
+	close(test_bare_vm());
+	EXPECT_EVENT(VITRINE_NL_EVENT_VM_CREATED, -1);
 }
 
 TEST_HARNESS_MAIN

@@ -35,6 +35,7 @@ int command_info(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_stat(int argc, char **argv);
+int command_top(int argc, char **argv);
 int command_trace(int argc, char **argv);
 
 /* One line on stderr, "vitrine: " before it. */

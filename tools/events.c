@@ -11,6 +11,7 @@
 
 #include "colour.h"
 #include "command.h"
+#include "vitrine.h"
 #include "vitrine_netlink.h"
 #include "vms.h"
 
@@ -22,6 +23,12 @@ struct stream {
 	bool ended;
 	int code;		/* exit code */
 };
+
+static bool is_of_monitor(uint32_t event)
+{
+	return event == VITRINE_NL_EVENT_MONITOR_ATTACHED ||
+	       event == VITRINE_NL_EVENT_MONITOR_DETACHED;
+}
 
 static void print_json(const struct vitrine_life_event *event, const char *name,
 		       const struct timespec *now)
@@ -44,6 +51,10 @@ static void print_json(const struct vitrine_life_event *event, const char *name,
 				       json_object_new_int64(event->exit_reason));
 	if (event->event == VITRINE_NL_EVENT_INTERNAL_ERROR)
 		json_object_object_add(object, "suberror", json_object_new_uint64(event->detail));
+	if (is_of_monitor(event->event))
+		json_object_object_add(object, "steering",
+				       json_object_new_boolean(event->detail &
+							       VITRINE_ATTACH_STEER));
 	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	json_object_put(object);
 }
@@ -72,6 +83,8 @@ static void print_text(const struct stream *stream, const struct vitrine_life_ev
 		printf(" %s", vms_reason(event->exit_reason, reason, sizeof(reason)));
 	if (event->event == VITRINE_NL_EVENT_INTERNAL_ERROR)
 		printf(" suberror %llu", (unsigned long long)event->detail);
+	if (is_of_monitor(event->event))
+		printf(" %s", event->detail & VITRINE_ATTACH_STEER ? "steering" : "observing");
 	putchar('\n');
 }
 
@@ -123,7 +136,8 @@ static void print_usage(FILE *to)
 	fputs("usage: vitrine events [OPTIONS] [VM]\n\n"
 	      "Prints what happens to VMs, a line each as it happens, until it is interrupted: VMs and\n"
 	      "vCPUs that come and go, guests that shut down by a triple fault, entries that the\n"
-	      "processor refuses, guests that the hypervisor gives up on. Takes CAP_SYS_ADMIN (root).\n\n"
+	      "processor refuses, guests that the hypervisor gives up on, control\n"
+	      "tools that attach. Takes CAP_SYS_ADMIN (root).\n\n"
 	      "  -j, --json         a JSON object a line\n"
 	      "  -n, --count N      end after N events\n"
 	      "  -h, --help         this text\n", to);

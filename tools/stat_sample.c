@@ -71,7 +71,7 @@ int stat_read(struct stat_sample *sample, struct vitrine_watch *watch, uint64_t 
 
 	sample->nr_rows = 0;
 	sample->no_memory = false;
-	ret = vms_gather(&sample->vms, watch, vm_id, false, err);
+	ret = vms_gather(&sample->vms, watch, vm_id, sample->by_vcpu, err);
 	if (ret)
 		return ret;
 	clock_gettime(CLOCK_MONOTONIC, &sample->at);

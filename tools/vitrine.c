@@ -16,6 +16,7 @@ static const struct command commands[] = {
 	{ "run", command_run, "run a guest: a kernel with its initrd, or raw code" },
 	{ "list", command_list, "the VMs of this machine, whatever runs them" },
 	{ "stat", command_stat, "what they do: exits and time by VM, vCPU and reason" },
+	{ "top", command_top, "the same live on a screen" },
 	{ "events", command_events, "VMs that come, go and fail, as it happens" },
 	{ "trace", command_trace, "every exit of a VM, live: reason, instruction, time" },
 	{ "info", command_info, "what this machine offers, and what stands in the way" },

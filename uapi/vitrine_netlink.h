@@ -39,7 +39,8 @@
  * creator's user (real, effective and saved id at the VM's creation) or has CAP_SYS_PTRACE in a
  * user namespace above the creator's. A dump goes by who asked for it, whoever reads it. What is
  * not there for the requester is -ENOENT, as what does not exist. Joining a group takes
- * CAP_SYS_ADMIN (-EPERM); events go to the network namespace of the VM's creator and to the first one.
+ * CAP_SYS_ADMIN (-EPERM); events go to the network namespace of the VM's creator and to the first
+ * one.
  *
  * A VM that comes or goes during a dump may or may not be in it; every other VM is, once.
  */

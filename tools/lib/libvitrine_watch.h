@@ -90,6 +90,7 @@ struct vitrine_vcpu_info {
  * struct vitrine_counters - what a vCPU counted since its creation
  * @vm_id: its VM
  * @vcpu_id: the VMM's number for it
+ * @time_ns: of a sample: when, on CLOCK_MONOTONIC; else 0
  * @guest_ticks: host TSC ticks inside the guest
  * @host_ticks: host TSC ticks inside KVM_RUN but outside the guest
  * @value: by counter: vitrine_watch_counter()
@@ -99,6 +100,7 @@ struct vitrine_vcpu_info {
 struct vitrine_counters {
 	uint64_t vm_id;
 	uint32_t vcpu_id;
+	uint64_t time_ns;
 	uint64_t guest_ticks;
 	uint64_t host_ticks;
 	uint64_t value[VITRINE_WATCH_COUNTERS];
@@ -174,6 +176,21 @@ int vitrine_watch_join(struct vitrine_watch *watch, struct vitrine_error *err);
 int vitrine_watch_events(struct vitrine_watch *watch,
 			 void (*fn)(const struct vitrine_life_event *event, void *data),
 			 void *data, struct vitrine_error *err);
+
+/**
+ * vitrine_watch_sample() - have every vCPU's counters sent at an interval
+ * @interval_ms: 100 to 60000; who asks last decides for all
+ *
+ * For many who want the same: one reading serves all. Fails with EPERM without CAP_SYS_ADMIN.
+ * Returns a descriptor to poll for input; @watch owns it.
+ */
+int vitrine_watch_sample(struct vitrine_watch *watch, uint32_t interval_ms,
+			 struct vitrine_error *err);
+
+/** vitrine_watch_samples() - call @fn for the samples that have come; as vitrine_watch_events() */
+int vitrine_watch_samples(struct vitrine_watch *watch,
+			  void (*fn)(const struct vitrine_counters *counters, void *data),
+			  void *data, struct vitrine_error *err);
 
 /** vitrine_vm_state_name() - "idle" and so on; "?" for what this library does not know */
 const char *vitrine_vm_state_name(uint32_t state);

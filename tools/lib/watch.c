@@ -15,11 +15,12 @@
 #include "vitrine_netlink.h"
 
 #define NAMES_BYTES	2048
-#define EVENT_QUEUE_BYTES	(1 << 20)	/* some thousand events */
+#define QUEUE_BYTES	(1 << 20)	/* some thousand events */
 
 struct vitrine_watch {
 	struct nl_sock *sock;		/* requests and answers */
 	struct nl_sock *events;		/* NULL until joined */
+	struct nl_sock *samples;	/* likewise */
 	int family;
 	uint32_t tsc_khz;
 	unsigned int nr_counters;
@@ -100,6 +101,7 @@ static void decode_counters(struct reading *reading, const struct attrs *attrs)
 	struct vitrine_counters counters = {
 		.vm_id = u64_of(attrs, VITRINE_NL_A_VM_ID),
 		.vcpu_id = u32_of(attrs, VITRINE_NL_A_VCPU_ID),
+		.time_ns = u64_of(attrs, VITRINE_NL_A_TIME_NS),
 		.guest_ticks = u64_of(attrs, VITRINE_NL_A_GUEST_TICKS),
 		.host_ticks = u64_of(attrs, VITRINE_NL_A_HOST_TICKS),
 	};
@@ -205,7 +207,7 @@ static int receive(struct reading *reading, struct nl_sock *sock)
 	nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, on_message, reading);
 	nl_cb_set(cb, NL_CB_FINISH, NL_CB_CUSTOM, on_done, reading);
 	nl_cb_err(cb, NL_CB_CUSTOM, on_error, reading);
-	if (sock == reading->watch->events)
+	if (sock != reading->watch->sock)
 		nl_cb_set(cb, NL_CB_SEQ_CHECK, NL_CB_CUSTOM, ignore, NULL);
 	errno = 0;
 	ret = nl_recvmsgs(sock, cb);
@@ -218,27 +220,43 @@ static int receive(struct reading *reading, struct nl_sock *sock)
 	return -(errno ? errno : EPROTO);
 }
 
-static int ask(struct vitrine_watch *watch, uint8_t cmd, int flags, uint64_t vm_id,
-	       struct reading *reading)
+/* A request without attributes; NULL without memory. */
+static struct nl_msg *new_request(struct vitrine_watch *watch, uint8_t cmd, int flags)
 {
 	struct nl_msg *msg = nlmsg_alloc();
+
+	if (msg && !genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, watch->family, 0, flags, cmd,
+				VITRINE_NL_VERSION)) {
+		nlmsg_free(msg);
+		msg = NULL;
+	}
+	return msg;
+}
+
+/* Sends and frees @msg, and reads the answer. */
+static int exchange(struct vitrine_watch *watch, struct nl_msg *msg, struct reading *reading)
+{
 	int ret;
 
 	reading->watch = watch;
-	if (!msg)
-		return -ENOMEM;
-	if (!genlmsg_put(msg, NL_AUTO_PORT, NL_AUTO_SEQ, watch->family, 0, flags, cmd,
-			 VITRINE_NL_VERSION) ||
-	    (vm_id && nla_put_u64(msg, VITRINE_NL_A_VM_ID, vm_id))) {
-		nlmsg_free(msg);
-		return -ENOMEM;
-	}
 	errno = 0;
 	ret = nl_send_auto(watch->sock, msg);
 	nlmsg_free(msg);
 	if (ret < 0)
 		return -(errno ? errno : EPROTO);
 	return receive(reading, watch->sock);
+}
+
+static int ask(struct vitrine_watch *watch, uint8_t cmd, int flags, uint64_t vm_id,
+	       struct reading *reading)
+{
+	struct nl_msg *msg = new_request(watch, cmd, flags);
+
+	if (!msg || (vm_id && nla_put_u64(msg, VITRINE_NL_A_VM_ID, vm_id))) {
+		nlmsg_free(msg);
+		return -ENOMEM;
+	}
+	return exchange(watch, msg, reading);
 }
 
 static int dump(struct vitrine_watch *watch, uint8_t cmd, uint64_t vm_id, struct reading *reading,
@@ -340,42 +358,59 @@ void vitrine_watch_close(struct vitrine_watch *watch)
 {
 	if (!watch)
 		return;
+	nl_socket_free(watch->samples);
 	nl_socket_free(watch->events);
 	nl_socket_free(watch->sock);
 	free(watch);
 }
 
-static int join(struct vitrine_watch *watch, struct vitrine_error *err)
+/* A socket of its own to receive what goes to @group; its descriptor or a negative errno. */
+static int join(struct vitrine_watch *watch, const char *name, struct nl_sock **sock,
+		struct vitrine_error *err)
 {
-	int group = genl_ctrl_resolve_grp(watch->sock, VITRINE_NL_FAMILY, VITRINE_NL_GROUP_LIFE);
-	int fd;
+	int group, fd, ret;
 
+	if (*sock)
+		return nl_socket_get_fd(*sock);
+	group = genl_ctrl_resolve_grp(watch->sock, VITRINE_NL_FAMILY, name);
 	if (group < 0)
-		return vitrine_fail(err, ENOENT, "the module sends no events");
-	watch->events = nl_socket_alloc();
-	if (!watch->events || genl_connect(watch->events))
-		return vitrine_fail(err, errno ? errno : ENOMEM, "no netlink socket: %s",
-				    strerror(errno));
-	nl_socket_set_buffer_size(watch->events, EVENT_QUEUE_BYTES, 0);
-	fd = nl_socket_get_fd(watch->events);
-	if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)))
-		return vitrine_fail(err, errno, "events take CAP_SYS_ADMIN (root): %s",
-				    strerror(errno));
-	return fd;
+		return vitrine_fail(err, ENOENT, "the module does not send these");
+	*sock = nl_socket_alloc();
+	if (!*sock || genl_connect(*sock)) {
+		ret = vitrine_fail(err, errno ? errno : ENOMEM, "no netlink socket: %s",
+				   strerror(errno));
+		goto err_free;
+	}
+	nl_socket_set_buffer_size(*sock, QUEUE_BYTES, 0);
+	fd = nl_socket_get_fd(*sock);
+	if (!setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)))
+		return fd;
+	ret = vitrine_fail(err, errno, "events and samples take CAP_SYS_ADMIN (root): %s",
+			   strerror(errno));
+err_free:
+	nl_socket_free(*sock);
+	*sock = NULL;
+	return ret;
+}
+
+/* What has come to a group's socket. */
+static int hear(struct reading *reading, struct nl_sock *sock, struct vitrine_error *err)
+{
+	int ret;
+
+	if (!sock)
+		return vitrine_fail(err, EINVAL, "nothing was joined");
+	ret = receive(reading, sock);
+	if (ret == -ENOBUFS)
+		return vitrine_fail(err, ENOBUFS, "some were lost");
+	if (ret)
+		return vitrine_fail(err, -ret, "netlink: %s", strerror(-ret));
+	return 0;
 }
 
 int vitrine_watch_join(struct vitrine_watch *watch, struct vitrine_error *err)
 {
-	int ret;
-
-	if (watch->events)
-		return nl_socket_get_fd(watch->events);
-	ret = join(watch, err);
-	if (ret < 0) {
-		nl_socket_free(watch->events);
-		watch->events = NULL;
-	}
-	return ret;
+	return join(watch, VITRINE_NL_GROUP_LIFE, &watch->events, err);
 }
 
 int vitrine_watch_events(struct vitrine_watch *watch,
@@ -388,14 +423,41 @@ int vitrine_watch_events(struct vitrine_watch *watch,
 		.fn.event = fn,
 		.data = data,
 	};
-	int ret;
 
-	if (!watch->events)
-		return vitrine_fail(err, EINVAL, "vitrine_watch_join() comes first");
-	ret = receive(&reading, watch->events);
-	if (ret == -ENOBUFS)
-		return vitrine_fail(err, ENOBUFS, "events were lost");
+	return hear(&reading, watch->events, err);
+}
+
+int vitrine_watch_sample(struct vitrine_watch *watch, uint32_t interval_ms,
+			 struct vitrine_error *err)
+{
+	int fd = join(watch, VITRINE_NL_GROUP_STATS, &watch->samples, err), ret;
+	struct reading reading = { .decode = NULL };
+	struct nl_msg *msg;
+
+	if (fd < 0)
+		return fd;
+	msg = new_request(watch, VITRINE_NL_CMD_SAMPLE, NLM_F_ACK);
+	if (!msg || nla_put_u32(msg, VITRINE_NL_A_INTERVAL_MS, interval_ms)) {
+		nlmsg_free(msg);
+		return vitrine_fail(err, ENOMEM, "no memory");
+	}
+	ret = exchange(watch, msg, &reading);
 	if (ret)
-		return vitrine_fail(err, -ret, "netlink: %s", strerror(-ret));
-	return 0;
+		return vitrine_fail(err, -ret, "samples every %u ms: %s", interval_ms,
+				    strerror(-ret));
+	return fd;
+}
+
+int vitrine_watch_samples(struct vitrine_watch *watch,
+			  void (*fn)(const struct vitrine_counters *counters, void *data),
+			  void *data, struct vitrine_error *err)
+{
+	struct reading reading = {
+		.watch = watch,
+		.decode = decode_counters,
+		.fn.counters = fn,
+		.data = data,
+	};
+
+	return hear(&reading, watch->samples, err);
 }

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The parts of vitrine top: what was seen, and how it is drawn. */
+#ifndef VITRINE_TOP_H
+#define VITRINE_TOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stat.h"
+
+#define HISTORY	60	/* intervals that are remembered */
+
+/* One VM's rates by exit reason, the newest last; NULL for those that never occurred. */
+struct history {
+	uint64_t vm_id;
+	bool seen;
+	float all[HISTORY];
+	float *reason[VITRINE_WATCH_REASONS];
+};
+
+struct histories {
+	struct history *item;
+	size_t nr;
+};
+
+/* That of a VM, a new one if need be; NULL without memory. Moves the others. */
+struct history *history_find(struct histories *all, uint64_t vm_id);
+void history_add(struct history *history, const struct stat_row *row, double seconds);
+/* Forgets those to which nothing was added since the last call. */
+void history_sweep(struct histories *all);
+void history_free(struct histories *all);
+
+enum top_order { TOP_BY_ID, TOP_BY_CPU, TOP_BY_EXITS, TOP_BY_MEMORY, TOP_BY_AGE, TOP_NR_ORDERS };
+
+/* A line of the table: what a VM did in the last interval. */
+struct top_line {
+	const struct vitrine_vm_info *vm;
+	struct stat_row row;	/* differences; all zero for a VM without vCPUs */
+	double exits;		/* a second */
+	double guest, host, halted;	/* percent of one CPU */
+};
+
+struct top {
+	struct vitrine_watch *watch;
+	struct stat_sample sample[2], vcpus[2];
+	unsigned int now;	/* index of the newer one */
+	double seconds;		/* between the two */
+	struct histories histories;
+	struct top_line *line;	/* sorted and filtered */
+	size_t nr_lines, max_lines;
+	enum top_order order;
+	bool inverted;
+	bool show_vcpus;
+	bool paused;
+	bool help;
+	char filter[32];
+	bool typing;		/* keys go to the filter */
+	uint64_t selected;	/* VM id; 0: the first */
+	size_t scroll;		/* first line that is shown */
+	double interval_s;
+	char message[128];
+};
+
+/* Makes top->line from the samples. */
+void top_arrange(struct top *top);
+/* The place of the selected VM among the lines; 0 if it is not there. */
+size_t top_place(const struct top *top);
+const char *top_order_name(enum top_order order);
+
+/* The screen, from curses' start to its end. */
+bool screen_begin(void);
+void screen_end(void);
+void screen_draw(struct top *top);
+
+#endif
