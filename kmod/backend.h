@@ -15,6 +15,7 @@
 #include "insn.h"
 
 struct vitrine_caps;
+struct vitrine_happening;
 struct vitrine_injection;
 struct vitrine_mitigations;
 struct vitrine_record;
@@ -64,6 +65,11 @@ enum vitrine_exit_result {
  * @handle_exit: dispatch the exit that @vcpu_run brought. Loaded. EXIT_RESUME, EXIT_USER or -errno.
  * @record_exit: what a record says of the last exit and of the guest's registers, before
  * @handle_exit; the rest of the record is run.c's and the ring's. Loaded.
+ * @describe_exit: what the last exit is about in the words of an exit policy; false if no rule's
+ * class. Also puts the event that the exit interrupted back, so that @handle_exit may come later,
+ * or not at all. Loaded.
+ * @insn_len: bytes of the instruction that exited; 0 for a fault. Loaded.
+ * @update_policy: vcpu->policy_on changed: what exits follows. Loaded.
  * @cache_reg: read RIP, RSP or RFLAGS into vcpu->regs, or the PDPTEs (VITRINE_CACHE_PDPTRS) into
  * vcpu->pdptrs; they
  *	stay in hardware until asked for. Loaded.
@@ -128,6 +134,9 @@ struct vitrine_backend {
 	void (*vcpu_reset)(struct vitrine_vcpu *vcpu, bool init);
 	int (*vcpu_run)(struct vitrine_vcpu *vcpu);
 	int (*handle_exit)(struct vitrine_vcpu *vcpu);
+	bool (*describe_exit)(struct vitrine_vcpu *vcpu, struct vitrine_happening *what);
+	u32 (*insn_len)(struct vitrine_vcpu *vcpu);
+	void (*update_policy)(struct vitrine_vcpu *vcpu);
 	void (*record_exit)(struct vitrine_vcpu *vcpu, struct vitrine_record *record);
 
 	void (*cache_reg)(struct vitrine_vcpu *vcpu, unsigned int reg);

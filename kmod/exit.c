@@ -282,7 +282,7 @@ int vitrine_exit_io_to_user(struct vitrine_vcpu *vcpu, u16 port, u8 size, bool i
  */
 int vitrine_exit_io(struct vitrine_vcpu *vcpu, u16 port, u8 size, bool in)
 {
-	/* Not on the stack, whose guard costs more than all this, nor in the page the VMM writes. */
+	/* Not on the stack, whose guard costs more than all this, nor in the VMM's page. */
 	u32 *value = &vcpu->pio.value;
 
 	if (!in) {

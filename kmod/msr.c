@@ -23,6 +23,7 @@
 #include "msr.h"
 #include "msr_filter.h"
 #include "msr_table.h"
+#include "monitor/steer.h"
 #include "regs.h"
 #include "vm.h"
 
@@ -132,8 +133,10 @@ void vitrine_msr_set_intercept(struct vitrine_vcpu *vcpu, u32 msr, bool read, bo
 {
 	struct vitrine_vm *vm = vcpu->vm;
 
-	read |= vitrine_msr_filtered(vm, msr, KVM_MSR_FILTER_READ);
-	write |= vitrine_msr_filtered(vm, msr, KVM_MSR_FILTER_WRITE);
+	read |= vitrine_msr_filtered(vm, msr, KVM_MSR_FILTER_READ) ||
+		vitrine_steer_wants_msr(vcpu, msr, false);
+	write |= vitrine_msr_filtered(vm, msr, KVM_MSR_FILTER_WRITE) ||
+		 vitrine_steer_wants_msr(vcpu, msr, true);
 	vitrine_backend->update_msr_intercept(vcpu, msr, read, write);
 }
 

@@ -21,6 +21,7 @@
 #include "fpu.h"
 #include "halt.h"
 #include "monitor/ring.h"
+#include "monitor/steer.h"
 #include "regs.h"
 #include "run.h"
 #include "trace.h"
@@ -157,6 +158,16 @@ static bool take_request(struct vitrine_vcpu *vcpu, unsigned int request)
 /* Apart, as the buffers that it needs would cost each entry. */
 static noinline int serve_requests(struct vitrine_vcpu *vcpu)
 {
+	int ret;
+
+	/* First, as the exit is not over before that. */
+	if (take_request(vcpu, VITRINE_REQ_ASK)) {
+		ret = vitrine_steer_wait(vcpu);
+		if (ret != EXIT_RESUME)
+			return ret;
+	}
+	if (take_request(vcpu, VITRINE_REQ_POLICY))
+		vitrine_steer_update(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_TLB_FLUSH)) {
 		preempt_disable();
 		vitrine_backend->tlb_flush(vcpu);

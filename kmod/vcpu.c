@@ -28,6 +28,7 @@
 #include "fpu.h"
 #include "ioctl.h"
 #include "mce.h"
+#include "monitor/steer.h"
 #include "msr.h"
 #include "netlink.h"
 #include "regs.h"
@@ -383,6 +384,8 @@ static struct vitrine_vcpu *alloc_vcpu(struct vitrine_vm *vm, u32 id)
 	rcuwait_init(&vcpu->wait);
 	vitrine_pv_init(vcpu);
 	preempt_notifier_init(&vcpu->preempt_notifier, &preempt_ops);
+	/* There may be a policy already. */
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_POLICY);
 	ret = alloc_run_area(vcpu);
 	if (ret)
 		goto err_free_vcpu;
@@ -420,6 +423,7 @@ void vitrine_vcpu_destroy(struct vitrine_vcpu *vcpu)
 	vitrine_cpuid_free(vcpu);
 	vitrine_fpu_free(vcpu);
 	vitrine_mmu_cache_free(vcpu);
+	vitrine_ask_free(vcpu);
 	vitrine_dirty_ring_free(vcpu);
 	free_run_area(vcpu);
 	vitrine_backend->vcpu_free(vcpu);

@@ -23,6 +23,7 @@
 #include "stats.h"
 
 struct file;
+struct vitrine_ask;
 struct vitrine_cpuid;
 struct vitrine_lapic;
 struct vitrine_vm;
@@ -72,6 +73,8 @@ enum vitrine_request {
 	VITRINE_REQ_STEAL, /* so is the page of MSR_KVM_STEAL_TIME */
 	VITRINE_REQ_DIRTY_RING, /* the ring may be full: KVM_EXIT_DIRTY_RING_FULL */
 	VITRINE_REQ_LOG_MODE, /* hardware begins or ends to log writes */
+	VITRINE_REQ_ASK, /* vcpu->ask waits for a monitor's answer, or is to be told */
+	VITRINE_REQ_POLICY, /* the VM's exit policy is another one */
 	VITRINE_REQ_KICK, /* nothing but: come out once */
 	VITRINE_NR_REQUESTS
 };
@@ -173,6 +176,8 @@ struct vitrine_vcpu {
 	struct vitrine_dirty_ring dirty_ring;
 	struct vitrine_mmu_cache mmu_cache;	/* [v] table pages ready for the next fault */
 	struct vitrine_exit exit;		/* [v] */
+	u32 policy_on; /* [v] classes of the exit policy, a bit each; 0: no exit is asked about */
+	struct vitrine_ask *ask; /* [v] set once; what it holds see monitor/steer.h */
 	bool host_data_read; /* [v] a handler read what guests must not find in a cache: see L1TF */
 	unsigned long watch; /* [a] VITRINE_WATCH_*: who wants to see exits first */
 	u64 watched_reasons[2]; /* [a] a word at a time: what some ring records */

@@ -26,6 +26,7 @@
 #include "ioctl.h"
 #include "irq/ioeventfd.h"
 #include "monitor/attach.h"
+#include "monitor/steer.h"
 #include "msr_filter.h"
 #include "netlink.h"
 #include "registry.h"
@@ -84,7 +85,7 @@ struct vitrine_vm *vitrine_vm_create(void)
 		goto err_destroy_coalesced;
 	ret = mmu_notifier_register(&vm->notifier, vm->mm);
 	if (ret)
-		goto err_end_monitors;
+		goto err_put_monitors;
 	ret = vitrine_registry_add(vm);
 	if (ret)
 		goto err_unregister_notifier;
@@ -93,8 +94,8 @@ struct vitrine_vm *vitrine_vm_create(void)
 
 err_unregister_notifier:
 	mmu_notifier_unregister(&vm->notifier, vm->mm);
-err_end_monitors:
-	vitrine_monitors_end(vm->monitors);
+err_put_monitors:
+	vitrine_monitors_put(vm->monitors);
 err_destroy_coalesced:
 	vitrine_coalesced_destroy(vm);
 err_destroy_bus:
@@ -131,7 +132,9 @@ static void destroy_vm(struct vitrine_vm *vm)
 		vitrine_vcpu_destroy(vcpu);
 	}
 	xa_destroy(&vm->vcpus);
+	vitrine_monitors_put(vm->monitors);
 	vitrine_msr_filter_destroy(vm);
+	vitrine_policy_destroy(vm);
 	vitrine_coalesced_destroy(vm);
 	xa_destroy(&vm->vcpu_by_id);
 	vitrine_mmu_destroy(vm);
@@ -179,8 +182,10 @@ void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why)
 	/*
 	 * Those that sleep must come out to hear of it; each by itself, as interrupts may be off.
 	 */
-	vitrine_vm_for_each_vcpu(index, vcpu, vm)
+	vitrine_vm_for_each_vcpu(index, vcpu, vm) {
 		vitrine_vcpu_request_and_kick(vcpu, VITRINE_REQ_KICK);
+		vitrine_steer_wake(vcpu);
+	}
 }
 
 struct vitrine_vcpu *vitrine_vm_find_vcpu(struct vitrine_vm *vm, u64 id)

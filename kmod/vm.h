@@ -19,10 +19,11 @@
  *	    chip locks (pic, ioapic, pit, lapic timer; spinning, interrupts off)
  *
  * An eventfd is signalled with no spinning lock held, and never from the wake-up of another, which
- * the kernel warns of. vm->coalesced.lock, spinning, is a leaf.
+ * the kernel warns of. vm->coalesced.lock, spinning, is a leaf; so is the lock of
+ * monitors->steer, but for wait queues.
  *
- * vm->srcu protects readers of memory slots, buses, routing, irqfds that resample, and the MSR
- * filter. It is taken by the handlers that read them and never held in the guest or while a vCPU
+ * vm->srcu protects readers of memory slots, buses, routing, irqfds that resample, the MSR filter
+ * and the exit policy. It is taken by the handlers that read them and never held in the guest or while a vCPU
  * halts: a writer would wait for as long. But who needs memory of the VMM's waits for it as a
  * reader, which can be for as long as the VMM likes (userfaultfd). So a writer waits for readers
  * under no lock that other VMs want, nor in a work item.
@@ -56,6 +57,7 @@ struct vitrine_bus;
 struct vitrine_monitors;
 struct vitrine_vcpu;
 struct vitrine_ioctl;
+struct vitrine_policy_rules;
 
 #define VITRINE_MAX_VCPUS	1024	/* KVM_CAP_MAX_VCPUS; ids run below VITRINE_MAX_VCPU_IDS */
 #define VITRINE_MAX_VCPU_IDS	4096
@@ -112,6 +114,8 @@ struct vitrine_vm {
 	u64 disabled_quirks;	/* [m] KVM_CAP_DISABLE_QUIRKS(2); others look without the lock */
 	u32 disabled_exits;	/* [m] KVM_X86_DISABLE_EXITS_*, for vCPUs to come */
 	bool emulation_failure_exits; /* [m] KVM_CAP_EXIT_ON_EMULATION_FAILURE */
+	struct vitrine_policy_rules __rcu
+		*policy; /* the exit policy; under monitors->lock for writers, srcu for readers */
 	struct vitrine_clock clock;	/* under its own lock */
 	u32 halt_poll_ns;		/* [m] KVM_CAP_HALT_POLL, */
 	bool halt_poll_is_set;		/* [m] if it was */

@@ -35,6 +35,7 @@
  *	off) narrows that. Each attempt is in the kernel log. ESRCH: no VM of that number lives.
  *	EPERM: not allowed. EBUSY: it is steered already, or has VITRINE_MAX_MONITORS monitors.
  *	EINVAL: flags or reserved.
+ *	What the one that steers can say is in vitrine_policy.h.
  *	A monitor fd does not keep its VM alive: once that is gone, poll() says POLLHUP, commands
  *	that need it say ESRCH, and rings can still be read. It works in whatever process has it.
  *

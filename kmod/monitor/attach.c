@@ -29,6 +29,7 @@
 #include "attach.h"
 #include "monitor.h"
 #include "ring.h"
+#include "steer.h"
 
 static const char *const attach_names[] = { "owner", "root", "off" };
 static enum { ATTACH_OWNER, ATTACH_ROOT, ATTACH_OFF } attach_by;
@@ -61,11 +62,12 @@ struct vitrine_monitors *vitrine_monitors_create(struct vitrine_vm *vm)
 	refcount_set(&all->users, 1);
 	mutex_init(&all->lock);
 	INIT_LIST_HEAD(&all->list);
+	vitrine_steer_init(&all->steer);
 	all->vm = vm;
 	return all;
 }
 
-static void put(struct vitrine_monitors *all)
+void vitrine_monitors_put(struct vitrine_monitors *all)
 {
 	if (!refcount_dec_and_test(&all->users))
 		return;
@@ -81,12 +83,24 @@ static void stop_rings(struct vitrine_monitor *monitor)
 		vitrine_ring_stop(ring);
 }
 
+/* No rule is left, and no vCPU waits any more. */
+static void end_steering(struct vitrine_monitors *all)
+{
+	if (!all->steering)
+		return;
+	if (all->vm)
+		vitrine_policy_set(all->vm, NULL);
+	vitrine_steer_end(&all->steer);
+	all->steering = NULL;
+}
+
 /* Every monitor finds the VM gone. */
 static void cut_off(struct vitrine_monitors *all)
 {
 	struct vitrine_monitor *monitor;
 
 	lockdep_assert_held(&all->lock);
+	end_steering(all);
 	all->vm = NULL;
 	list_for_each_entry(monitor, &all->list, node) {
 		stop_rings(monitor);
@@ -99,7 +113,6 @@ void vitrine_monitors_end(struct vitrine_monitors *all)
 	mutex_lock(&all->lock);
 	cut_off(all);
 	mutex_unlock(&all->lock);
-	put(all);
 }
 
 /* What keeps the caller from being the VM's owner, or NULL. */
@@ -169,8 +182,10 @@ static int admit(struct vitrine_monitors *all, struct vitrine_monitor *monitor, 
 	}
 	list_add_tail(&monitor->node, &all->list);
 	all->nr++;
-	if (flags & VITRINE_ATTACH_STEER)
+	if (flags & VITRINE_ATTACH_STEER) {
 		all->steering = monitor;
+		vitrine_steer_begin(&all->steer, &monitor->wait);
+	}
 	vitrine_netlink_event(all->vm, NULL, VITRINE_NL_EVENT_MONITOR_ATTACHED, flags);
 	return 0;
 }
@@ -191,7 +206,7 @@ void vitrine_monitor_free(struct vitrine_monitor *monitor)
 					      all->steering == monitor ? VITRINE_ATTACH_STEER : 0);
 	}
 	if (all->steering == monitor)
-		all->steering = NULL;
+		end_steering(all);
 	stop_rings(monitor);
 	mutex_unlock(&all->lock);
 
@@ -200,7 +215,7 @@ void vitrine_monitor_free(struct vitrine_monitor *monitor)
 	xa_for_each(&monitor->rings, index, ring)
 		vitrine_ring_free(ring);
 	xa_destroy(&monitor->rings);
-	put(all);
+	vitrine_monitors_put(all);
 	kfree(monitor);
 }
 
@@ -235,7 +250,7 @@ static long dev_ioctl_attach(void *obj, struct vitrine_ioctl_arg *arg)
 		return -ESRCH;
 	monitor = kzalloc(sizeof(*monitor), GFP_KERNEL_ACCOUNT);
 	if (!monitor) {
-		put(all);
+		vitrine_monitors_put(all);
 		return -ENOMEM;
 	}
 	monitor->all = all;

@@ -14,6 +14,7 @@
 #include <linux/xarray.h>
 
 #include "../ioctl.h"
+#include "steer.h"
 
 struct vitrine_vm;
 
@@ -26,6 +27,7 @@ struct vitrine_vm;
  * @list: struct vitrine_monitor
  * @nr: length of it
  * @steering: one of them, or NULL
+ * @steer: what waits for its answers
  */
 struct vitrine_monitors {
 	refcount_t users;
@@ -35,6 +37,7 @@ struct vitrine_monitors {
 	struct list_head list;			/* [lock] */
 	unsigned int nr;			/* [lock] */
 	struct vitrine_monitor *steering;	/* [lock] */
+	struct vitrine_steer steer;		/* under its own lock */
 };
 
 /**
@@ -58,6 +61,8 @@ struct vitrine_monitor {
 /* For vm.c. Both ends of a VM's life; the first before, the second after it can be found. */
 struct vitrine_monitors *vitrine_monitors_create(struct vitrine_vm *vm);
 void vitrine_monitors_end(struct vitrine_monitors *all);
+/* Its vCPUs are gone as well. */
+void vitrine_monitors_put(struct vitrine_monitors *all);
 
 extern const struct vitrine_ioctl vitrine_attach_dev_ioctls[];	/* VITRINE_ATTACH */
 extern const struct vitrine_ioctl vitrine_attach_vm_ioctls[];	/* GET_VM_ID, FORBID_ATTACH */

@@ -23,6 +23,7 @@
 #include "attach.h"
 #include "monitor.h"
 #include "ring.h"
+#include "steer.h"
 
 #define MIN_RECORDS	16
 /* Each ring has so much room in the fd's offsets; the largest takes half of it. */
@@ -178,7 +179,9 @@ static const struct vitrine_ioctl monitor_ioctls[] = {
 	{}
 };
 
-static const struct vitrine_ioctl *const monitor_tables[] = { monitor_ioctls, NULL };
+static const struct vitrine_ioctl *const monitor_tables[] = {
+	monitor_ioctls, vitrine_steer_ioctls, NULL
+};
 
 static struct vitrine_ioctl_set monitor_set = { .tables = monitor_tables };
 
@@ -201,6 +204,9 @@ static __poll_t monitor_fd_poll(struct file *file, poll_table *table)
 	smp_mb();
 	if (!READ_ONCE(monitor->all->vm))
 		events |= EPOLLHUP;
+	if (READ_ONCE(monitor->all->steering) == monitor &&
+	    vitrine_steer_readable(&monitor->all->steer))
+		events |= EPOLLIN | EPOLLRDNORM;
 	xa_for_each(&monitor->rings, index, ring)
 		if (vitrine_ring_readable(ring))
 			return events | EPOLLIN | EPOLLRDNORM;

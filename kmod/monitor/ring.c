@@ -26,6 +26,7 @@
 #include "../regs.h"
 #include "../vm.h"
 #include "ring.h"
+#include "steer.h"
 
 static_assert(sizeof(struct vitrine_record) == VITRINE_RECORD_BYTES);
 static_assert(sizeof(struct vitrine_ring_header) <= PAGE_SIZE);
@@ -206,6 +207,13 @@ static noinline void fill_insn(struct vitrine_vcpu *vcpu, struct vitrine_record 
 	memcpy(record->insn, bytes, len);
 }
 
+static __always_inline int handle(struct vitrine_vcpu *vcpu)
+{
+	if (unlikely(vcpu->policy_on))
+		return vitrine_steer_handle(vcpu);
+	return vitrine_backend->handle_exit(vcpu);
+}
+
 /* Apart, so that exits which nobody records do not pay for its stack. */
 static noinline int record_exit(struct vitrine_vcpu *vcpu, u32 reason)
 {
@@ -220,7 +228,7 @@ static noinline int record_exit(struct vitrine_vcpu *vcpu, u32 reason)
 	if (test_bit(VITRINE_WATCH_INSN, &vcpu->watch))
 		fill_insn(vcpu, &record);
 	start = rdtsc();
-	ret = vitrine_backend->handle_exit(vcpu);
+	ret = handle(vcpu);
 	record.handler_ticks = rdtsc() - start;
 	record.result = ret;
 
@@ -238,6 +246,6 @@ int vitrine_ring_handle_exit(struct vitrine_vcpu *vcpu)
 	u32 reason = (u16)vcpu->exit.reason;
 
 	if (!wants(vcpu->watched_reasons, reason))
-		return vitrine_backend->handle_exit(vcpu);
+		return handle(vcpu);
 	return record_exit(vcpu, reason);
 }

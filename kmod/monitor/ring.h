@@ -43,8 +43,11 @@ struct vitrine_ring {
 	wait_queue_head_t *wait;		/* [I] */
 };
 
-/* Bits of vcpu->watch: a ring wants exits to be recorded; one wants the instruction, too. */
-enum { VITRINE_WATCH_RING, VITRINE_WATCH_INSN };
+/*
+ * Bits of vcpu->watch: a ring wants exits to be recorded; one wants the instruction, too; the exit
+ * policy asks about some class.
+ */
+enum { VITRINE_WATCH_RING, VITRINE_WATCH_INSN, VITRINE_WATCH_POLICY };
 
 /* Bytes of the mapping, which is the header's page and the records. */
 u32 vitrine_ring_bytes(u32 nr_records);

@@ -116,6 +116,19 @@ static int handle_alignment_check(struct vitrine_vcpu *vcpu)
 	return EXIT_USER;
 }
 
+/* It exited for the policy's sake only, which lets the guest have it. */
+static int raise_again(struct vitrine_vcpu *vcpu, u8 vector, u32 info)
+{
+	bool has_error = info & INTR_INFO_DELIVER_CODE_MASK;
+	u32 error_code = has_error ? vmcs_read(VM_EXIT_INTR_ERROR_CODE) : 0;
+
+	if (vector == X86_TRAP_PF)
+		vitrine_vcpu_queue_page_fault(vcpu, vcpu->exit.qualification, error_code);
+	else
+		vitrine_vcpu_queue_exception(vcpu, vector, has_error, error_code);
+	return EXIT_RESUME;
+}
+
 /*
  * NMIs and machine checks were handed to the host in vmx_vcpu_run(), before anything else could
  * run.
@@ -142,6 +155,8 @@ static int handle_exception_nmi(struct vitrine_vcpu *vcpu)
 	case X86_TRAP_AC:
 		return handle_alignment_check(vcpu);
 	default:
+		if (vmx_policy_exceptions(vcpu) & BIT(vector))
+			return raise_again(vcpu, vector, info);
 		facts[0] = info;
 		facts[1] = vcpu->exit.vectoring_info;
 		facts[2] = vcpu->exit.qualification;
@@ -206,6 +221,22 @@ static int handle_hlt(struct vitrine_vcpu *vcpu)
 static int handle_rdpmc(struct vitrine_vcpu *vcpu)
 {
 	return inject_gp(vcpu);
+}
+
+/* These exit for a policy's sake only. */
+static int handle_rdtsc(struct vitrine_vcpu *vcpu)
+{
+	u64 tsc = vitrine_vcpu_guest_tsc(vcpu, rdtsc());
+
+	vcpu->regs[VITRINE_REG_RAX] = (u32)tsc;
+	vcpu->regs[VITRINE_REG_RDX] = tsc >> 32;
+	return skip(vcpu);
+}
+
+static int handle_rdtscp(struct vitrine_vcpu *vcpu)
+{
+	vcpu->regs[VITRINE_REG_RCX] = (u32)vcpu->msrs.shared[VITRINE_MSR_TSC_AUX];
+	return handle_rdtsc(vcpu);
 }
 
 static int handle_vmcall(struct vitrine_vcpu *vcpu)
@@ -408,6 +439,7 @@ static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_HLT] = handle_hlt,
 	[EXIT_REASON_INVD] = handle_invd_wbinvd,
 	[EXIT_REASON_RDPMC] = handle_rdpmc,
+	[EXIT_REASON_RDTSC] = handle_rdtsc,
 	[EXIT_REASON_VMCALL] = handle_vmcall,
 	[EXIT_REASON_VMCLEAR] = handle_undefined,
 	[EXIT_REASON_VMLAUNCH] = handle_undefined,
@@ -432,6 +464,7 @@ static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_EPT_VIOLATION] = handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG] = handle_ept_misconfig,
 	[EXIT_REASON_INVEPT] = handle_undefined,
+	[EXIT_REASON_RDTSCP] = handle_rdtscp,
 	[EXIT_REASON_PREEMPTION_TIMER] = handle_preemption_timer,
 	[EXIT_REASON_INVVPID] = handle_undefined,
 	[EXIT_REASON_WBINVD] = handle_invd_wbinvd,
@@ -478,6 +511,13 @@ static noinline void settle_events(struct vitrine_vcpu *vcpu)
 	if (event.type == VITRINE_EVENT_NMI)
 		vmx_set_nmi_masked(vcpu, false);
 	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+}
+
+void vmx_settle_exit(struct vitrine_vcpu *vcpu)
+{
+	if (vcpu->events.entering || vcpu->exit.vectoring_info & VECTORING_INFO_VALID_MASK)
+		settle_events(vcpu);
+	vcpu->exit.vectoring_info = 0;
 }
 
 int vmx_handle_exit(struct vitrine_vcpu *vcpu)

@@ -32,6 +32,11 @@ static u64 operand(struct vitrine_vcpu *vcpu, unsigned int reg)
 	return vcpu->efer & EFER_LMA && vmcs_read(GUEST_CS_AR_BYTES) & BIT(13) ? value : (u32)value;
 }
 
+u64 vmx_cr_operand(struct vitrine_vcpu *vcpu)
+{
+	return operand(vcpu, (vcpu->exit.qualification >> 8) & 15);
+}
+
 static int write_cr8(struct vitrine_vcpu *vcpu, u64 value)
 {
 	u64 old;

@@ -5,6 +5,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/errno.h>
+#include <vitrine_policy.h>
 #include <asm/msr.h>
 #include <asm/processor-flags.h>
 #include <asm/tlbflush.h>
@@ -76,7 +77,7 @@ void vmx_set_cr0(struct vitrine_vcpu *vcpu, u64 cr0)
 	u64 fixed = vmx_caps.cr0_fixed0 & ~(X86_CR0_PE | X86_CR0_PG);
 
 	vcpu->cr0 = cr0;
-	vmx->cr0_guest_owned = X86_CR0_TS;
+	vmx->cr0_guest_owned = vcpu->policy_on & BIT(VITRINE_ON_CR_WRITE) ? 0 : X86_CR0_TS;
 	vmcs_write(CR0_GUEST_HOST_MASK, ~vmx->cr0_guest_owned);
 	vmcs_write(CR0_READ_SHADOW, cr0);
 	vmcs_write(GUEST_CR0, (cr0 & ~(X86_CR0_CD | X86_CR0_NW)) | fixed);
@@ -100,7 +101,8 @@ void vmx_set_cr4(struct vitrine_vcpu *vcpu, u64 cr4)
 	u64 hw = (cr4 & ~X86_CR4_MCE) | (cr4_read_shadow() & X86_CR4_MCE) | vmx_caps.cr4_fixed0;
 
 	vcpu->cr4 = cr4;
-	vmx->cr4_guest_owned = CR4_GUEST_OWNED & ~vitrine_cr4_reserved(vcpu);
+	vmx->cr4_guest_owned = vcpu->policy_on & BIT(VITRINE_ON_CR_WRITE) ? 0 :
+			       CR4_GUEST_OWNED & ~vitrine_cr4_reserved(vcpu);
 	vmcs_write(CR4_GUEST_HOST_MASK, ~vmx->cr4_guest_owned);
 	vmcs_write(CR4_READ_SHADOW, cr4);
 	vmcs_write(GUEST_CR4, hw);
@@ -230,7 +232,8 @@ void vmx_update_exceptions(struct vitrine_vcpu *vcpu)
 	 * #AC and #DB can be raised without end by their own delivery, so they must exit for the
 	 * host to stay in control; #DB also because DR6 is kept by us. #MC belongs to the host.
 	 */
-	u32 bitmap = BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC);
+	u32 bitmap = BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC) |
+		     vmx_policy_exceptions(vcpu);
 
 	if (vitrine_vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN))
 		bitmap |= BIT(X86_TRAP_UD);

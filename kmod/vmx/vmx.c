@@ -111,6 +111,9 @@ const struct vitrine_backend vmx_backend = {
 	.vcpu_reset = vmx_vcpu_reset,
 	.vcpu_run = vmx_vcpu_run,
 	.handle_exit = vmx_handle_exit,
+	.describe_exit = vmx_describe_exit,
+	.insn_len = vmx_insn_len,
+	.update_policy = vmx_update_policy,
 	.record_exit = vmx_record_exit,
 
 	.cache_reg = vmx_cache_reg,

@@ -73,6 +73,7 @@ struct vmx_vcpu {
 	u32 timer_value;		/* [v] likewise */
 	u32 timer_bound;		/* [I] for a stay without a deadline */
 	u64 timer_for_deadline;		/* [v] the deadline that both are for, or 0 */
+	bool hlt_passes;		/* [I] HLT exits only where a policy asks for it */
 	bool dumped;			/* [v] the VMCS was put into the log once */
 };
 
@@ -232,8 +233,20 @@ void vmx_skip_insn(struct vitrine_vcpu *vcpu);
 /* A guest whose HLT does not exit: most events cannot be injected into that state, all end it. */
 void vmx_leave_hlt(struct vitrine_vcpu *vcpu);
 
+/* policy.c */
+struct vitrine_happening;
+bool vmx_describe_exit(struct vitrine_vcpu *vcpu, struct vitrine_happening *what);
+u32 vmx_insn_len(struct vitrine_vcpu *vcpu);
+void vmx_update_policy(struct vitrine_vcpu *vcpu);
+/* A bit for each exception that the policy makes exit. */
+u32 vmx_policy_exceptions(const struct vitrine_vcpu *vcpu);
+
 /* exit.c, exit_cr.c */
 int vmx_handle_exit(struct vitrine_vcpu *vcpu);
+/* The event that the exit interrupted goes back among those to inject. */
+void vmx_settle_exit(struct vitrine_vcpu *vcpu);
+/* What a MOV to a control register that exited moves. */
+u64 vmx_cr_operand(struct vitrine_vcpu *vcpu);
 int vmx_exit_cr_access(struct vitrine_vcpu *vcpu);
 int vmx_exit_dr_access(struct vitrine_vcpu *vcpu);
 

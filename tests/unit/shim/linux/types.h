@@ -20,4 +20,9 @@ typedef __s16 s16;
 typedef __s32 s32;
 typedef __s64 s64;
 
+/* For its place in structures only. */
+struct rcu_head {
+	void *words[2];
+};
+
 #endif

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Owns what a rule may say and which rule decides. Knows nothing of VMs and exits, and is asked
+ * with the rules held still by whoever asks.
+ */
+#include <linux/bits.h>
+#include <linux/kernel.h>
+#include <linux/string.h>
+
+#include "policy.h"
+
+/* What the keys of a class can be, and whether there is a second one and a value. */
+struct on_class {
+	u64 last;
+	u64 sub_last;
+	bool has_value;
+};
+
+static const struct on_class classes[VITRINE_NR_ON] = {
+	[VITRINE_ON_CPUID] = { 0xffffffffULL, 0xffffffffULL },
+	[VITRINE_ON_RDMSR] = { 0xffffffffULL },
+	[VITRINE_ON_WRMSR] = { 0xffffffffULL, 0, true },
+	[VITRINE_ON_IN] = { 0xffff, 4 },
+	[VITRINE_ON_OUT] = { 0xffff, 4, true },
+	[VITRINE_ON_CR_READ] = { 8 },
+	[VITRINE_ON_CR_WRITE] = { 8, 0, true },
+	[VITRINE_ON_EXCEPTION] = { 31, 0, true },
+	[VITRINE_ON_HYPERCALL] = { ~0ULL },
+	[VITRINE_ON_HLT] = { 0 },
+	[VITRINE_ON_RDTSC] = { 1 },
+	[VITRINE_ON_XSETBV] = { 0xffffffffULL, 0, true },
+};
+
+const char *vitrine_rule_wrong_field(const struct vitrine_rule *rule)
+{
+	const struct on_class *class;
+
+	if (!rule->on || rule->on >= VITRINE_NR_ON)
+		return "on";
+	class = &classes[rule->on];
+	if (rule->action > VITRINE_DO_TELL)
+		return "action";
+	if (rule->reserved)
+		return "reserved";
+	if (rule->first > class->last)
+		return "first";
+	if (rule->last < rule->first)
+		return "last";
+	/* Where there is no second key the whole of it is meant, and nothing else can be. */
+	if (rule->sub_first > class->sub_last)
+		return "sub_first";
+	if (rule->sub_last < rule->sub_first)
+		return "sub_last";
+	if (rule->mask && !class->has_value)
+		return "mask";
+	if (rule->on == VITRINE_ON_CR_WRITE ? rule->match : rule->match & ~rule->mask)
+		return "match";
+	return NULL;
+}
+
+void vitrine_policy_build(struct vitrine_policy_rules *policy, const struct vitrine_rule *rules)
+{
+	u32 on, i, n = 0;
+
+	policy->on = 0;
+	policy->first[0] = 0;
+	for (on = 1; on < VITRINE_NR_ON; on++) {
+		policy->first[on] = n;
+		for (i = 0; i < policy->nr; i++) {
+			if (rules[i].on != on)
+				continue;
+			policy->rules[n] = rules[i];
+			policy->rules[n++].reserved = i;
+			if (rules[i].action != VITRINE_DO_NOTHING)
+				policy->on |= BIT(on);
+		}
+	}
+	policy->first[VITRINE_NR_ON] = n;
+}
+
+static bool value_fits(const struct vitrine_rule *rule, u64 value)
+{
+	if (rule->on == VITRINE_ON_CR_WRITE)
+		return !rule->mask || value & rule->mask;
+	return (value & rule->mask) == rule->match;
+}
+
+bool vitrine_policy_names(const struct vitrine_policy_rules *policy, u32 on, u64 key)
+{
+	u32 i;
+
+	for (i = policy->first[on]; i < policy->first[on + 1]; i++)
+		if (key >= policy->rules[i].first && key <= policy->rules[i].last &&
+		    policy->rules[i].action != VITRINE_DO_NOTHING)
+			return true;
+	return false;
+}
+
+const struct vitrine_rule *vitrine_policy_find(const struct vitrine_policy_rules *policy, u32 vcpu,
+					       const struct vitrine_happening *what)
+{
+	u32 i;
+
+	if (!(policy->on & BIT(what->on)))
+		return NULL;
+	for (i = policy->first[what->on]; i < policy->first[what->on + 1]; i++) {
+		const struct vitrine_rule *rule = &policy->rules[i];
+
+		if (what->key >= rule->first && what->key <= rule->last &&
+		    what->sub >= rule->sub_first && what->sub <= rule->sub_last &&
+		    (rule->vcpu == VITRINE_ALL_VCPUS || rule->vcpu == vcpu) &&
+		    value_fits(rule, what->value))
+			return rule;
+	}
+	return NULL;
+}

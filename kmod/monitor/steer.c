@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Owns a VM's rules and the events that wait for an answer. A vCPU that has one sleeps in its
+ * KVM_RUN with nothing held but its own mutex; whatever happens to the monitor it goes on, at the
+ * latest when its time is over. Nothing of the monitor's is trusted: an answer is checked when it
+ * comes and again by what the guest can take.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/err.h>
+#include <linux/errno.h>
+#include <linux/jiffies.h>
+#include <linux/kvm.h>
+#include <linux/poll.h>
+#include <linux/printk.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/srcu.h>
+#include <linux/string.h>
+#include <asm/trapnr.h>
+
+#include "../backend.h"
+#include "../compat.h"
+#include "../regs.h"
+#include "../vm.h"
+#include "attach.h"
+#include "policy.h"
+#include "ring.h"
+#include "steer.h"
+
+#define DEFAULT_TIMEOUT_MS	30000
+
+static struct vitrine_steer *to_steer(const struct vitrine_vcpu *vcpu)
+{
+	return &vcpu->vm->monitors->steer;
+}
+
+void vitrine_steer_init(struct vitrine_steer *steer)
+{
+	spin_lock_init(&steer->lock);
+	INIT_LIST_HEAD(&steer->waiting);
+	INIT_LIST_HEAD(&steer->fetched);
+}
+
+void vitrine_steer_begin(struct vitrine_steer *steer, wait_queue_head_t *poll)
+{
+	spin_lock(&steer->lock);
+	steer->poll = poll;
+	steer->timeout_ms = DEFAULT_TIMEOUT_MS;
+	spin_unlock(&steer->lock);
+}
+
+void vitrine_steer_end(struct vitrine_steer *steer)
+{
+	struct vitrine_ask *ask;
+
+	spin_lock(&steer->lock);
+	/* Who opens an event after this sees that nobody is there. */
+	WRITE_ONCE(steer->poll, NULL);
+	list_for_each_entry(ask, &steer->waiting, node)
+		wake_up(&ask->wait);
+	list_for_each_entry(ask, &steer->fetched, node)
+		wake_up(&ask->wait);
+	spin_unlock(&steer->lock);
+}
+
+static void free_rules(struct rcu_head *rcu)
+{
+	kvfree(container_of(rcu, struct vitrine_policy_rules, rcu));
+}
+
+void vitrine_policy_set(struct vitrine_vm *vm, struct vitrine_policy_rules *rules)
+{
+	rules = rcu_replace_pointer(vm->policy, rules,
+				    lockdep_is_held(&vm->monitors->lock));
+	vitrine_vm_kick_all(vm, VITRINE_REQ_POLICY);
+	if (!rules)
+		return;
+	call_srcu(&vm->srcu, &rules->rcu, free_rules);
+	vitrine_vm_count_retired(vm);
+}
+
+void vitrine_policy_destroy(struct vitrine_vm *vm)
+{
+	kvfree(rcu_dereference_protected(vm->policy, true));
+}
+
+void vitrine_ask_free(struct vitrine_vcpu *vcpu)
+{
+	struct vitrine_steer *steer = to_steer(vcpu);
+
+	if (!vcpu->ask)
+		return;
+	/* It may be open, where the VMM never ran the vCPU again. */
+	spin_lock(&steer->lock);
+	list_del(&vcpu->ask->node);
+	spin_unlock(&steer->lock);
+	kfree(vcpu->ask);
+}
+
+void vitrine_steer_wake(struct vitrine_vcpu *vcpu)
+{
+	/* Pairs with get_ask(). */
+	struct vitrine_ask *ask = smp_load_acquire(&vcpu->ask);
+
+	if (ask)
+		wake_up(&ask->wait);
+}
+
+static struct vitrine_ask *get_ask(struct vitrine_vcpu *vcpu)
+{
+	struct vitrine_ask *ask = vcpu->ask;
+
+	if (ask)
+		return ask;
+	ask = kzalloc(sizeof(*ask), GFP_KERNEL_ACCOUNT);
+	if (!ask)
+		return NULL;
+	INIT_LIST_HEAD(&ask->node);
+	init_waitqueue_head(&ask->wait);
+	/* Pairs with vitrine_steer_wake(). */
+	smp_store_release(&vcpu->ask, ask);
+	return ask;
+}
+
+static void copy_regs(struct vitrine_vcpu *vcpu, struct vitrine_guest_regs *to)
+{
+	const u64 *r = vcpu->regs;
+
+	vitrine_reg_read(vcpu, VITRINE_REG_RSP);
+	*to = (struct vitrine_guest_regs) {
+		.rax = r[VITRINE_REG_RAX], .rcx = r[VITRINE_REG_RCX],
+		.rdx = r[VITRINE_REG_RDX], .rbx = r[VITRINE_REG_RBX],
+		.rsp = r[VITRINE_REG_RSP], .rbp = r[VITRINE_REG_RBP],
+		.rsi = r[VITRINE_REG_RSI], .rdi = r[VITRINE_REG_RDI],
+		.r8 = r[VITRINE_REG_R8], .r9 = r[VITRINE_REG_R9],
+		.r10 = r[VITRINE_REG_R10], .r11 = r[VITRINE_REG_R11],
+		.r12 = r[VITRINE_REG_R12], .r13 = r[VITRINE_REG_R13],
+		.r14 = r[VITRINE_REG_R14], .r15 = r[VITRINE_REG_R15],
+		.rip = vitrine_rip_read(vcpu), .rflags = vitrine_rflags_read(vcpu),
+	};
+}
+
+/* The VMM's own call for it, which keeps what may not change. */
+static void write_regs(struct vitrine_vcpu *vcpu, const struct vitrine_guest_regs *from)
+{
+	struct kvm_regs regs = {
+		.rax = from->rax, .rbx = from->rbx, .rcx = from->rcx, .rdx = from->rdx,
+		.rsi = from->rsi, .rdi = from->rdi, .rsp = from->rsp, .rbp = from->rbp,
+		.r8 = from->r8, .r9 = from->r9, .r10 = from->r10, .r11 = from->r11,
+		.r12 = from->r12, .r13 = from->r13, .r14 = from->r14, .r15 = from->r15,
+		.rip = from->rip,
+		.rflags = (from->rflags & VITRINE_ANSWER_RFLAGS) |
+			  (vitrine_rflags_read(vcpu) & ~(u64)VITRINE_ANSWER_RFLAGS),
+	};
+
+	vitrine_regs_set(vcpu, &regs);
+}
+
+static void fill_event(struct vitrine_vcpu *vcpu, struct vitrine_exit_event *event)
+{
+	event->vcpu = vcpu->id;
+	event->tsc = vcpu->exit.tsc;
+	event->cr0 = vitrine_backend->get_cr0(vcpu);
+	event->cr3 = vitrine_backend->get_cr3(vcpu);
+	event->cr4 = vitrine_backend->get_cr4(vcpu);
+	event->efer = vcpu->efer;
+	copy_regs(vcpu, &event->regs);
+}
+
+static bool was_changed(struct vitrine_vcpu *vcpu, const struct vitrine_exit_event *event)
+{
+	struct vitrine_exit_event now = {};
+
+	fill_event(vcpu, &now);
+	return now.cr0 != event->cr0 || now.cr3 != event->cr3 || now.cr4 != event->cr4 ||
+	       now.efer != event->efer || memcmp(&now.regs, &event->regs, sizeof(now.regs));
+}
+
+/* Into the list, unless nobody is there to fetch it. */
+static void publish(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask)
+{
+	struct vitrine_steer *steer = to_steer(vcpu);
+
+	spin_lock(&steer->lock);
+	if (steer->poll) {
+		ask->event.seq = ++steer->seq;
+		ask->state = VITRINE_ASK_OPEN;
+		ask->deadline = jiffies + msecs_to_jiffies(steer->timeout_ms);
+		list_add_tail(&ask->node, &steer->waiting);
+		wake_up_interruptible_poll(steer->poll, EPOLLIN | EPOLLRDNORM);
+	} else {
+		ask->answer = (struct vitrine_answer) { .verdict = VITRINE_GO_ON };
+		ask->state = VITRINE_ASK_ANSWERED;
+	}
+	spin_unlock(&steer->lock);
+}
+
+/* VITRINE_DO_*, and which rule says so. */
+static u32 ask_policy(struct vitrine_vcpu *vcpu, const struct vitrine_happening *what, u32 *index)
+{
+	const struct vitrine_rule *rule = NULL;
+	const struct vitrine_policy_rules *rules;
+	u32 action = VITRINE_DO_NOTHING;
+	int idx;
+
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	rules = srcu_dereference(vcpu->vm->policy, &vcpu->vm->srcu);
+	if (rules)
+		rule = vitrine_policy_find(rules, vcpu->id, what);
+	if (rule) {
+		action = rule->action;
+		*index = rule->reserved;
+	}
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return action;
+}
+
+static void note(struct vitrine_ask *ask, struct vitrine_vcpu *vcpu,
+		 const struct vitrine_happening *what, u32 rule)
+{
+	ask->event = (struct vitrine_exit_event) {
+		.on = what->on, .key = what->key, .sub = what->sub, .value = what->value,
+		.insn_len = vitrine_backend->insn_len(vcpu), .rule = rule,
+		.reason = vcpu->exit.reason, .qualification = vcpu->exit.qualification,
+	};
+}
+
+int vitrine_steer_handle(struct vitrine_vcpu *vcpu)
+{
+	struct vitrine_happening what;
+	struct vitrine_ask *ask;
+	u32 action, rule;
+	int ret;
+
+	if (!vitrine_backend->describe_exit(vcpu, &what))
+		return vitrine_backend->handle_exit(vcpu);
+	action = ask_policy(vcpu, &what, &rule);
+	if (action != VITRINE_DO_ASK && action != VITRINE_DO_TELL)
+		return vitrine_backend->handle_exit(vcpu);
+	ask = get_ask(vcpu);
+	if (!ask)
+		return -ENOMEM;
+	note(ask, vcpu, &what, rule);
+	if (action == VITRINE_DO_ASK) {
+		fill_event(vcpu, &ask->event);
+		publish(vcpu, ask);
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_ASK);
+		return EXIT_RESUME;
+	}
+	ret = vitrine_backend->handle_exit(vcpu);
+	/* Told when it is over, which for a device of the VMM's is in its next KVM_RUN. */
+	if (ret >= 0) {
+		ask->event.flags = VITRINE_EVENT_AFTER;
+		ask->state = VITRINE_ASK_DUE;
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_ASK);
+	}
+	return ret;
+}
+
+static bool is_over(const struct vitrine_vcpu *vcpu, const struct vitrine_ask *ask)
+{
+	return READ_ONCE(ask->state) == VITRINE_ASK_ANSWERED || !READ_ONCE(to_steer(vcpu)->poll) ||
+	       READ_ONCE(vcpu->vm->dead);
+}
+
+/* 0, or -EINTR: the event stays. */
+static int wait(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask)
+{
+	long left = (long)(ask->deadline - jiffies);
+
+	if (READ_ONCE(vcpu->run->vitrine_immediate_exit) || signal_pending(current))
+		return is_over(vcpu, ask) ? 0 : -EINTR;
+	if (left <= 0)
+		return 0;
+	left = wait_event_interruptible_timeout(ask->wait, is_over(vcpu, ask), left);
+	return left < 0 ? -EINTR : 0;
+}
+
+/* Off the list, whatever became of it; the verdict if one came. */
+static void close(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask, struct vitrine_answer *answer)
+{
+	struct vitrine_steer *steer = to_steer(vcpu);
+
+	spin_lock(&steer->lock);
+	list_del_init(&ask->node);
+	if (ask->state == VITRINE_ASK_ANSWERED)
+		*answer = ask->answer;
+	else
+		*answer = (struct vitrine_answer) { .verdict = VITRINE_GO_ON };
+	ask->state = VITRINE_ASK_NONE;
+	spin_unlock(&steer->lock);
+}
+
+static int obey(struct vitrine_vcpu *vcpu, const struct vitrine_exit_event *event,
+		const struct vitrine_answer *answer)
+{
+	if (answer->flags & VITRINE_SET_REGS)
+		write_regs(vcpu, &answer->regs);
+	switch (answer->verdict) {
+	case VITRINE_DONE:
+		if (answer->flags & VITRINE_ADVANCE)
+			vitrine_backend->skip_insn(vcpu);
+		return EXIT_RESUME;
+	case VITRINE_INJECT:
+		if (answer->vector == X86_TRAP_PF)
+			vitrine_vcpu_queue_page_fault(vcpu, answer->cr2, answer->error_code);
+		else
+			vitrine_vcpu_queue_exception(vcpu, answer->vector,
+						     answer->flags & VITRINE_HAS_ERROR,
+						     answer->error_code);
+		return EXIT_RESUME;
+	default:
+		/* It is another instruction's turn where the answer moved RIP. */
+		if (event->flags & VITRINE_EVENT_AFTER ||
+		    vitrine_rip_read(vcpu) != event->regs.rip)
+			return EXIT_RESUME;
+		return vitrine_backend->handle_exit(vcpu);
+	}
+}
+
+int vitrine_steer_wait(struct vitrine_vcpu *vcpu)
+{
+	struct vitrine_ask *ask = vcpu->ask;
+	struct vitrine_answer answer;
+	int ret;
+
+	if (!ask || ask->state == VITRINE_ASK_NONE)
+		return EXIT_RESUME;
+	if (ask->state == VITRINE_ASK_DUE) {
+		fill_event(vcpu, &ask->event);
+		publish(vcpu, ask);
+	} else if (was_changed(vcpu, &ask->event)) {
+		/* By the VMM: the guest does it anew, if it comes there at all. */
+		close(vcpu, ask, &answer);
+		return EXIT_RESUME;
+	}
+	ret = wait(vcpu, ask);
+	if (ret) {
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_ASK);
+		vcpu->run->exit_reason = KVM_EXIT_INTR;
+		vcpu->stats.signal_exits++;
+		return ret;
+	}
+	close(vcpu, ask, &answer);
+	return obey(vcpu, &ask->event, &answer);
+}
+
+void vitrine_steer_update(struct vitrine_vcpu *vcpu)
+{
+	const struct vitrine_policy_rules *rules;
+	int idx;
+
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	rules = srcu_dereference(vcpu->vm->policy, &vcpu->vm->srcu);
+	vcpu->policy_on = rules ? rules->on : 0;
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	assign_bit(VITRINE_WATCH_POLICY, &vcpu->watch, vcpu->policy_on);
+	vitrine_backend->update_policy(vcpu);
+	vitrine_msr_update_intercepts(vcpu);
+}
+
+bool vitrine_steer_wants_msr(struct vitrine_vcpu *vcpu, u32 msr, bool write)
+{
+	const struct vitrine_policy_rules *rules;
+	bool wants;
+	int idx;
+
+	if (likely(!(vcpu->policy_on & (BIT(VITRINE_ON_RDMSR) | BIT(VITRINE_ON_WRMSR)))))
+		return false;
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	rules = srcu_dereference(vcpu->vm->policy, &vcpu->vm->srcu);
+	wants = rules && vitrine_policy_names(rules, write ? VITRINE_ON_WRMSR : VITRINE_ON_RDMSR,
+					      msr);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return wants;
+}

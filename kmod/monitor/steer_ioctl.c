@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The commands of a steering monitor's fd: rules in, events out, answers in. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/err.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/overflow.h>
+#include <linux/printk.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
+#include "../vm.h"
+#include "attach.h"
+#include "policy.h"
+#include "steer.h"
+
+#define MAX_TIMEOUT_MS	3600000
+
+static long check_rules(const struct vitrine_rule *rules, u32 nr)
+{
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		const char *field = vitrine_rule_wrong_field(&rules[i]);
+
+		if (!field)
+			continue;
+		pr_debug_ratelimited("VITRINE_SET_POLICY: field rules[%u].%s is not what a rule on %u can have\n",
+				     i, field, rules[i].on);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* From userspace, checked; ERR_PTR. */
+static struct vitrine_policy_rules *copy_rules(const struct vitrine_rule __user *user, u32 nr)
+{
+	struct vitrine_policy_rules *rules;
+	struct vitrine_rule *raw;
+	long ret;
+
+	raw = vmemdup_user(user, nr * sizeof(*raw));
+	if (IS_ERR(raw))
+		return ERR_CAST(raw);
+	ret = check_rules(raw, nr);
+	if (ret) {
+		rules = ERR_PTR(ret);
+		goto out;
+	}
+	rules = kvzalloc(struct_size(rules, rules, nr), GFP_KERNEL_ACCOUNT);
+	if (!rules) {
+		rules = ERR_PTR(-ENOMEM);
+		goto out;
+	}
+	rules->nr = nr;
+	vitrine_policy_build(rules, raw);
+out:
+	kvfree(raw);
+	return rules;
+}
+
+static long set_rules(struct vitrine_monitor *monitor, struct vitrine_policy_rules *rules)
+{
+	struct vitrine_monitors *all = monitor->all;
+	long ret = 0;
+
+	mutex_lock(&all->lock);
+	if (all->steering != monitor)
+		ret = -EPERM;
+	else if (!all->vm)
+		ret = -ESRCH;
+	else
+		vitrine_policy_set(all->vm, rules);
+	mutex_unlock(&all->lock);
+	if (ret)
+		kvfree(rules);
+	return ret;
+}
+
+static long steer_ioctl_set_policy(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_policy __user *user = arg->user;
+	struct vitrine_policy_rules *rules = NULL;
+	struct vitrine_policy head;
+
+	if (copy_from_user(&head, user, sizeof(head)))
+		return -EFAULT;
+	if (head.reserved) {
+		pr_debug_ratelimited("VITRINE_SET_POLICY: field reserved is %#x, must be 0\n",
+				     head.reserved);
+		return -EINVAL;
+	}
+	if (head.nr > VITRINE_MAX_RULES) {
+		pr_debug_ratelimited("VITRINE_SET_POLICY: field nr is %u, must be at most %u\n",
+				     head.nr, VITRINE_MAX_RULES);
+		return -E2BIG;
+	}
+	if (head.nr) {
+		rules = copy_rules(user->rules, head.nr);
+		if (IS_ERR(rules))
+			return PTR_ERR(rules);
+	}
+	return set_rules(obj, rules);
+}
+
+/* Only who steers: an observer must not take events away. */
+static struct vitrine_steer *lock_steer(struct vitrine_monitor *monitor)
+{
+	struct vitrine_steer *steer = &monitor->all->steer;
+
+	spin_lock(&steer->lock);
+	if (steer->poll == &monitor->wait)
+		return steer;
+	spin_unlock(&steer->lock);
+	return NULL;
+}
+
+static long steer_ioctl_next_event(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	struct vitrine_steer *steer = lock_steer(obj);
+	struct vitrine_ask *ask;
+
+	if (!steer)
+		return -EPERM;
+	ask = list_first_entry_or_null(&steer->waiting, struct vitrine_ask, node);
+	if (ask) {
+		list_move_tail(&ask->node, &steer->fetched);
+		*(struct vitrine_exit_event *)arg->data = ask->event;
+	}
+	spin_unlock(&steer->lock);
+	return ask ? 0 : -EAGAIN;
+}
+
+#define REFUSE(field, value, rule) ({						\
+	pr_debug_ratelimited("VITRINE_ANSWER: field %s is %#x, must " rule "\n",	\
+			     field, value);					\
+	-EINVAL;								\
+})
+
+/* Of the answer alone. */
+static long check_answer(const struct vitrine_answer *answer)
+{
+	u32 flags = VITRINE_SET_REGS;
+
+	switch (answer->verdict) {
+	case VITRINE_GO_ON:
+		break;
+	case VITRINE_DONE:
+		flags |= VITRINE_ADVANCE;
+		break;
+	case VITRINE_INJECT:
+		flags |= VITRINE_HAS_ERROR;
+		if (answer->vector > 31 || answer->vector == X86_TRAP_NMI)
+			return REFUSE("vector", answer->vector, "be an exception's");
+		break;
+	default:
+		return REFUSE("verdict", answer->verdict, "be VITRINE_GO_ON, DONE or INJECT");
+	}
+	if (answer->flags & ~flags)
+		return REFUSE("flags", answer->flags, "fit the verdict");
+	return 0;
+}
+
+/* "Event Injection": exceptions that come with an error code, and no others. */
+static bool has_error_code(u32 vector)
+{
+	return vector == X86_TRAP_DF || vector == X86_TRAP_AC || vector == 21 ||
+	       (vector >= X86_TRAP_TS && vector <= X86_TRAP_PF);
+}
+
+/* Of the answer to this event. */
+static long check_fits(const struct vitrine_answer *answer, const struct vitrine_exit_event *event,
+		       bool protected_mode)
+{
+	if (event->flags & VITRINE_EVENT_AFTER && answer->verdict != VITRINE_GO_ON)
+		return REFUSE("verdict", answer->verdict, "be VITRINE_GO_ON, as it is done");
+	if (answer->flags & VITRINE_ADVANCE) {
+		if (event->on == VITRINE_ON_EXCEPTION)
+			return REFUSE("flags", answer->flags, "not advance over an exception");
+		if (answer->flags & VITRINE_SET_REGS && answer->regs.rip != event->regs.rip)
+			return REFUSE("flags", answer->flags, "not advance from another RIP");
+	}
+	if (answer->verdict == VITRINE_INJECT) {
+		bool error = answer->flags & VITRINE_HAS_ERROR;
+
+		if (error != (protected_mode && has_error_code(answer->vector)))
+			return REFUSE("flags", answer->flags,
+				      "have an error code if and only if the exception has");
+		if (error && answer->error_code >> 16)
+			return REFUSE("error_code", answer->error_code, "fit in 16 bits");
+	}
+	return 0;
+}
+
+static struct vitrine_ask *find_event(struct vitrine_steer *steer, u64 seq)
+{
+	struct vitrine_ask *ask;
+
+	list_for_each_entry(ask, &steer->fetched, node)
+		if (ask->event.seq == seq && ask->state == VITRINE_ASK_OPEN)
+			return ask;
+	return NULL;
+}
+
+static long steer_ioctl_answer(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	const struct vitrine_answer *answer = arg->data;
+	struct vitrine_steer *steer;
+	struct vitrine_ask *ask;
+	long ret = check_answer(answer);
+
+	if (ret)
+		return ret;
+	steer = lock_steer(obj);
+	if (!steer)
+		return -EPERM;
+	ask = find_event(steer, answer->seq);
+	ret = ask ? check_fits(answer, &ask->event, ask->event.cr0 & X86_CR0_PE) : -ENOENT;
+	if (!ret) {
+		ask->answer = *answer;
+		WRITE_ONCE(ask->state, VITRINE_ASK_ANSWERED);
+		wake_up(&ask->wait);
+	}
+	spin_unlock(&steer->lock);
+	return ret;
+}
+
+static long steer_ioctl_set_timeout(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	u32 ms = *(u32 *)arg->data;
+	struct vitrine_steer *steer;
+
+	if (!ms || ms > MAX_TIMEOUT_MS) {
+		pr_debug_ratelimited("VITRINE_SET_TIMEOUT: %u ms, must be 1 to %u\n", ms,
+				     MAX_TIMEOUT_MS);
+		return -EINVAL;
+	}
+	steer = lock_steer(obj);
+	if (!steer)
+		return -EPERM;
+	steer->timeout_ms = ms;
+	spin_unlock(&steer->lock);
+	return 0;
+}
+
+const struct vitrine_ioctl vitrine_steer_ioctls[] = {
+	{ VITRINE_SET_POLICY, VITRINE_IOCTL_RAW, steer_ioctl_set_policy },
+	{ VITRINE_NEXT_EVENT, 0, steer_ioctl_next_event },
+	{ VITRINE_ANSWER, 0, steer_ioctl_answer },
+	{ VITRINE_SET_TIMEOUT, 0, steer_ioctl_set_timeout },
+	{}
+};

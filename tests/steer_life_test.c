@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A steering monitor and its VMM that come, go, are slow, are killed, and say what cannot be: no
+ * guest hangs for good, and no VMM does because of a tool.
+ *
+ * build: -lpthread
+ */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <vitrine.h>
+#include <vitrine_policy.h>
+
+#include "kselftest_harness.h"
+#include "lib/monitor.h"
+#include "lib/steer.h"
+#include "lib/vm.h"
+
+
+/* CPUID of leaf ESI, subleaf EDI; the answer is in R8, R9, R10, R11. */
+GUEST_CODE(guest_cpuid, "1: " GUEST_SYNC
+	   "mov %esi, %eax\nmov %edi, %ecx\ncpuid\n"
+	   "mov %rax, %r8\nmov %rbx, %r9\nmov %rcx, %r10\nmov %rdx, %r11\njmp 1b\n");
+GUEST_CODE(guest_spin, "1: " GUEST_SYNC "xor %ebx, %ebx\n"
+	   "2: xor %eax, %eax\nxor %ecx, %ecx\npush %rbx\ncpuid\npop %rbx\ninc %ebx\n"
+	   "cmp %esi, %ebx\njne 2b\njmp 1b\n");
+
+FIXTURE(steer) {
+	struct test_steer t;
+};
+
+FIXTURE_SETUP(steer)
+{
+	test_steer_create(&self->t);
+}
+
+FIXTURE_TEARDOWN(steer)
+{
+	test_steer_free(&self->t);
+}
+
+static void nothing(int number)
+{
+	(void)number;
+}
+
+TEST_F(steer, a_signal_ends_run_and_the_event_stays)
+{
+	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0xffffffff);
+	struct sigaction action = { .sa_handler = nothing };
+	struct vitrine_exit_event event, other;
+	struct kvm_regs regs;
+
+	sigaction(SIGUSR1, &action, NULL);
+	test_steer_load(&self->t, GUEST_BLOB(guest_cpuid));
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &all, 1));
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	pthread_kill(self->t.runner, SIGUSR1);
+	pthread_join(self->t.runner, NULL);
+	EXPECT_EQ(EINTR, self->t.error);
+	EXPECT_EQ(KVM_EXIT_INTR, self->t.vcpu->run->exit_reason);
+	/* Meanwhile the VMM sees a guest that stands before the instruction. */
+	test_vcpu_regs(self->t.vcpu, &regs);
+	EXPECT_EQ(event.regs.rip, regs.rip);
+
+	self->t.vcpu->run->immediate_exit = 1;
+	test_steer_start(&self->t);
+	pthread_join(self->t.runner, NULL);
+	EXPECT_EQ(EINTR, self->t.error);
+	self->t.vcpu->run->immediate_exit = 0;
+
+	/* It is the same event, which was fetched already; the answer may come before the RUN. */
+	EXPECT_EQ(-ETIMEDOUT, test_next_event(self->t.fd, &other, 0));
+	EXPECT_EQ(0, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	test_steer_start(&self->t);
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+}
+
+TEST_F(steer, a_guest_that_the_vmm_changed_does_it_anew)
+{
+	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0xffffffff);
+	struct sigaction action = { .sa_handler = nothing };
+	struct vitrine_exit_event event, again;
+	struct kvm_regs regs;
+
+	sigaction(SIGUSR1, &action, NULL);
+	test_steer_load(&self->t, GUEST_BLOB(guest_cpuid));
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &all, 1));
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	pthread_kill(self->t.runner, SIGUSR1);
+	pthread_join(self->t.runner, NULL);
+	test_vcpu_regs(self->t.vcpu, &regs);
+	regs.r15 ^= 1;
+	test_vcpu_set_regs(self->t.vcpu, &regs);
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &again, TEST_LONG_MS));
+	EXPECT_LT(event.seq, again.seq);
+	EXPECT_EQ(-ENOENT, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	EXPECT_EQ(0, test_answer(self->t.fd, again.seq, VITRINE_GO_ON));
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+}
+
+TEST_F(steer, an_answer_that_never_comes)
+{
+	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0xffffffff);
+	uint32_t ms[] = { 0, 3600001, 20 };
+	struct vitrine_exit_event event;
+
+	test_steer_load(&self->t, GUEST_BLOB(guest_cpuid));
+	EXPECT_EQ(-1, ioctl(self->t.fd, VITRINE_SET_TIMEOUT, &ms[0]));
+	EXPECT_EQ(-1, ioctl(self->t.fd, VITRINE_SET_TIMEOUT, &ms[1]));
+	EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_SET_TIMEOUT, &ms[2]));
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &all, 1));
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+	EXPECT_EQ(-ENOENT, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+}
+
+TEST_F(steer, a_monitor_that_goes)
+{
+	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0xffffffff);
+	struct vitrine_exit_event event;
+
+	test_steer_load(&self->t, GUEST_BLOB(guest_cpuid));
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &all, 1));
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	close(self->t.fd);
+	self->t.fd = -1;
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+	/* And nothing is left of its rules. */
+	test_vcpu_run_to_sync(self->t.vcpu);
+	self->t.fd = test_attach(self->t.vm->dev_fd, self->t.vm_id, VITRINE_ATTACH_STEER);
+	EXPECT_LE(0, self->t.fd);
+}
+
+TEST_F(steer, a_vmm_that_closes_with_an_event_open)
+{
+	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0xffffffff);
+	struct vitrine_exit_event event;
+	struct pollfd poll_fd = { .fd = self->t.fd };
+	pid_t pid = fork();
+	int status;
+
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		struct test_vm *vm = test_vm_create();
+		struct test_vcpu *vcpu = test_vcpu_create(vm, 0);
+		uint64_t vm_id;
+		int fd;
+
+		test_vcpu_set_supported_cpuid(vcpu);
+		test_vcpu_long_mode(vcpu, GUEST_BLOB(guest_cpuid));
+		test_vcpu_run_to_sync(vcpu);
+		if (ioctl(vm->fd, VITRINE_GET_VM_ID, &vm_id))
+			_exit(1);
+		fd = test_attach(vm->dev_fd, vm_id, VITRINE_ATTACH_STEER);
+		if (fd < 0 || test_set_rules(fd, &all, 1))
+			_exit(2);
+		vcpu->run->immediate_exit = 0;
+		alarm(1);
+		/* Dies by SIGALRM in its KVM_RUN, while the event waits. */
+		ioctl(vcpu->fd, KVM_RUN, 0);
+		_exit(3);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFSIGNALED(status));
+	/* Our own VM has nothing of it. */
+	EXPECT_EQ(0, poll(&poll_fd, 1, 0));
+	EXPECT_EQ(-ETIMEDOUT, test_next_event(self->t.fd, &event, 0));
+}
+
+TEST_F(steer, what_is_refused)
+{
+	struct vitrine_rule hlt = test_rule(VITRINE_ON_HLT, VITRINE_DO_ASK, 0, 0);
+	struct vitrine_rule *many = calloc(VITRINE_MAX_RULES + 1, sizeof(*many));
+	struct { struct vitrine_policy head; struct vitrine_rule rule; } policy = {
+		.head = { .nr = 1, .reserved = 1 }, .rule = hlt,
+	};
+	struct vitrine_exit_event event;
+	struct vitrine_answer reply = { .verdict = VITRINE_INJECT + 1 };
+	unsigned int i;
+	uint32_t ms = 10;
+	int observer;
+
+	for (i = 0; i <= VITRINE_MAX_RULES; i++)
+		many[i] = hlt;
+	EXPECT_EQ(-E2BIG, test_set_rules(self->t.fd, many, VITRINE_MAX_RULES + 1));
+	EXPECT_EQ(0, test_set_rules(self->t.fd, many, VITRINE_MAX_RULES));
+	free(many);
+	EXPECT_EQ(-1, ioctl(self->t.fd, VITRINE_SET_POLICY, &policy));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-1, ioctl(self->t.fd, VITRINE_SET_POLICY, NULL));
+	EXPECT_EQ(EFAULT, errno);
+	hlt.on = VITRINE_NR_ON;
+	EXPECT_EQ(-EINVAL, test_set_rules(self->t.fd, &hlt, 1));
+	hlt.on = VITRINE_ON_HLT;
+	hlt.action = VITRINE_DO_TELL + 1;
+	EXPECT_EQ(-EINVAL, test_set_rules(self->t.fd, &hlt, 1));
+	hlt.action = VITRINE_DO_ASK;
+
+	EXPECT_EQ(-1, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+	EXPECT_EQ(EINVAL, errno);
+	reply.verdict = VITRINE_GO_ON;
+	reply.flags = VITRINE_ADVANCE;
+	EXPECT_EQ(-1, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(-ENOENT, test_answer(self->t.fd, 1, VITRINE_GO_ON));
+
+	observer = test_attach(self->t.vm->dev_fd, self->t.vm_id, 0);
+	ASSERT_LE(0, observer);
+	EXPECT_EQ(-EPERM, test_set_rules(observer, &hlt, 1));
+	EXPECT_EQ(-1, ioctl(observer, VITRINE_NEXT_EVENT, &event));
+	EXPECT_EQ(EPERM, errno);
+	EXPECT_EQ(-EPERM, test_answer(observer, 1, VITRINE_GO_ON));
+	EXPECT_EQ(-1, ioctl(observer, VITRINE_SET_TIMEOUT, &ms));
+	EXPECT_EQ(EPERM, errno);
+	close(observer);
+}
+
+/* A tool in a process of its own, which answers at random until it is killed. */
+static void tool(int dev_fd, uint64_t vm_id, unsigned int seed)
+{
+	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK + seed % 2, 0, 0xffffffff);
+	struct vitrine_exit_event event;
+	int fd = test_attach(dev_fd, vm_id, VITRINE_ATTACH_STEER);
+
+	if (fd < 0 || test_set_rules(fd, &all, 1))
+		_exit(1);
+	for (;;) {
+		if (!test_next_event(fd, &event, TEST_LONG_MS) && rand_r(&seed) % 8)
+			test_answer(fd, event.seq, VITRINE_GO_ON);
+	}
+}
+
+TEST_F(steer, tools_are_killed_at_random)
+{
+	unsigned int kills = getenv("LONG") && *getenv("LONG") ? 1000 : 50, i, seed = 1;
+	const char *given = getenv("VITRINE_SEED");
+	struct timespec pause = { 0 };
+
+	if (given)
+		seed = atoi(given);
+	TH_LOG("seed %u, %u tools", seed, kills);
+	close(self->t.fd);
+	self->t.fd = -1;
+	test_steer_load(&self->t, GUEST_BLOB(guest_spin));
+	for (i = 0; i < kills; i++) {
+		pid_t pid = fork();
+
+		ASSERT_LE(0, pid);
+		if (!pid)
+			tool(self->t.vm->dev_fd, self->t.vm_id, rand_r(&seed));
+		rand_r(&seed);
+		test_steer_set_guest(&self->t, 200, 0, 0);
+		test_steer_start(&self->t);
+		pause.tv_nsec = rand_r(&seed) % 2000000;
+		nanosleep(&pause, NULL);
+		kill(pid, SIGKILL);
+		ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+		/* The guest gets to its end, whatever the tool had asked for. */
+		ASSERT_TRUE(test_steer_ended_well(&self->t));
+	}
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vitrine ask: steers a VM by rules. Each event is printed and answered, by what stands with its
+ * rule on the command line or by a script that gets events and gives answers as lines of JSON.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <vitrine.h>
+
+#include "ask.h"
+#include "ask_script.h"
+#include "command.h"
+
+#define MAX_RULES	256	/* of a command line */
+
+enum { OPTION_DEVICE = 256, OPTION_JSON, OPTION_LIMIT };
+
+static const struct option long_options[] = {
+	{ "answer", required_argument, NULL, 'a' },
+	{ "tell", no_argument, NULL, 't' },
+	{ "script", required_argument, NULL, 's' },
+	{ "count", required_argument, NULL, 'n' },
+	{ "limit-ms", required_argument, NULL, OPTION_LIMIT },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "device", required_argument, NULL, OPTION_DEVICE },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 }
+};
+
+static const char usage[] =
+	"usage: vitrine ask VM RULE [--answer ANSWER | --tell] [RULE ...] [OPTIONS]\n\n"
+	"Has a running VM's exits come here first. RULE is CLASS[:FIRST[-LAST][,SUB[-SUB]]]\n"
+	"[/MASK[=MATCH]][@VCPU]; the first that fits decides.\n\n"
+	"classes: cpuid rdmsr wrmsr in out cr-read cr-write exception hypercall hlt rdtsc xsetbv\n\n"
+	"  -a, --answer ANSWER        for the rule before: go-on (the default), skip, retry,\n"
+	"                             REGISTER=VALUE,... or inject=VECTOR[,error=CODE][,cr2=ADDR]\n"
+	"  -t, --tell                 the rule before tells afterwards, instead of asking\n"
+	"  -s, --script COMMAND       answers come from it: events and answers as lines of JSON\n"
+	"  -n, --count N              end after so many events\n"
+	"      --limit-ms MS          what the guest waits for an answer at most, 30000 unless given\n"
+	"  -q, --quiet                do not print events\n"
+	"      --json                 print them as lines of JSON\n"
+	"      --device PATH          hypervisor device; $VITRINE_DEV or /dev/vitrine\n"
+	"  -h, --help                 this text\n\n"
+	"VM is the number that 'vitrine list' shows. Exit code: 0, also when the VM is gone;\n"
+	"1 and 2 are errors here. See vitrine-ask(1).\n";
+
+struct ask {
+	uint64_t vm_id;
+	uint32_t nr;
+	struct vitrine_rule rules[MAX_RULES];
+	struct ask_answer answers[MAX_RULES];
+	bool has_answer[MAX_RULES];
+	const char *script;
+	const char *device;
+	uint64_t count;
+	uint32_t limit_ms;
+	bool quiet;
+	bool json;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopped = 1;
+}
+
+static int parse_uint(const char *name, const char *text, uint64_t max, uint64_t *value)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || !*value || *value > max) {
+		complain("%s %s: 1 to %" PRIu64 " are possible", name, text, max);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* A word that is no option: the VM, then rules. */
+static int take_word(struct ask *ask, const char *word)
+{
+	struct vitrine_error err;
+
+	if (!ask->vm_id)
+		return parse_uint("VM", word, UINT64_MAX, &ask->vm_id);
+	if (ask->nr == MAX_RULES) {
+		complain("more than %d rules", MAX_RULES);
+		return -EINVAL;
+	}
+	if (ask_parse_rule(word, &ask->rules[ask->nr], &err)) {
+		complain("%s", err.text);
+		return -EINVAL;
+	}
+	ask->nr++;
+	return 0;
+}
+
+static int take_answer(struct ask *ask, const char *text)
+{
+	struct vitrine_error err;
+
+	if (ask_parse_answer(text, &ask->answers[ask->nr - 1], &err)) {
+		complain("%s", err.text);
+		return -EINVAL;
+	}
+	ask->has_answer[ask->nr - 1] = true;
+	return 0;
+}
+
+/* 0, 1 to end with success, or -EINVAL. */
+static int parse(int argc, char **argv, struct ask *ask)
+{
+	uint64_t value;
+	int option;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "-:a:ts:n:qh", long_options, NULL)) != -1) {
+		int ret = 0;
+
+		if ((option == 'a' || option == 't') && !ask->nr) {
+			complain("--answer and --tell follow a rule");
+			return -EINVAL;
+		}
+		switch (option) {
+		case 1:
+			ret = take_word(ask, optarg);
+			break;
+		case 'a':
+			ret = take_answer(ask, optarg);
+			break;
+		case 't':
+			ask->rules[ask->nr - 1].action = VITRINE_DO_TELL;
+			break;
+		case 's':
+			ask->script = optarg;
+			break;
+		case 'n':
+			ret = parse_uint("--count", optarg, UINT64_MAX, &ask->count);
+			break;
+		case OPTION_LIMIT:
+			ret = parse_uint("--limit-ms", optarg, 3600000, &value);
+			ask->limit_ms = (uint32_t)value;
+			break;
+		case 'q':
+			ask->quiet = true;
+			break;
+		case OPTION_JSON:
+			ask->json = true;
+			break;
+		case OPTION_DEVICE:
+			ask->device = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 1;
+		case ':':
+			complain("%s wants an argument", argv[optind - 1]);
+			return -EINVAL;
+		default:
+			complain("no option %s", argv[optind - 1]);
+			return -EINVAL;
+		}
+		if (ret)
+			return ret;
+	}
+	if (!ask->vm_id || !ask->nr) {
+		complain("a VM and a rule are needed; 'vitrine ask --help'");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int set_rules(int fd, const struct ask *ask)
+{
+	size_t bytes = ask->nr * sizeof(ask->rules[0]);
+	struct vitrine_policy *policy = calloc(1, sizeof(*policy) + bytes);
+	int ret;
+
+	if (!policy)
+		return -ENOMEM;
+	policy->nr = ask->nr;
+	memcpy(policy->rules, ask->rules, bytes);
+	ret = ioctl(fd, VITRINE_SET_POLICY, policy) ? -errno : 0;
+	free(policy);
+	return ret;
+}
+
+static void print_event(const struct vitrine_exit_event *event, const struct vitrine_answer *answer)
+{
+	static const char *const verdicts[] = { "go-on", "done", "inject" };
+
+	printf("vcpu %u: %s 0x%llx", event->vcpu, ask_class_name(event->on),
+	       (unsigned long long)event->key);
+	if (event->on == VITRINE_ON_CPUID || event->on == VITRINE_ON_IN ||
+	    event->on == VITRINE_ON_OUT)
+		printf(",0x%llx", (unsigned long long)event->sub);
+	if (event->value)
+		printf(" value 0x%llx", (unsigned long long)event->value);
+	printf(" rip 0x%llx cr3 0x%llx: %s\n", (unsigned long long)event->regs.rip,
+	       (unsigned long long)event->cr3,
+	       event->flags & VITRINE_EVENT_AFTER ? "told" : verdicts[answer->verdict]);
+}
+
+/* Answers one event. 0, -ENODATA if the script is gone, or -errno. */
+static int answer(int fd, const struct ask *ask, struct ask_script *script,
+		  const struct vitrine_exit_event *event)
+{
+	const struct ask_answer *from = ask->has_answer[event->rule] ?
+					&ask->answers[event->rule] : NULL;
+	struct ask_answer scripted;
+	struct vitrine_answer reply;
+	struct vitrine_error err;
+
+	if (script && !(event->flags & VITRINE_EVENT_AFTER && !script->to)) {
+		int ret = ask_script_answer(script, event, &scripted, &err);
+
+		if (ret) {
+			complain("%s", err.text);
+			return ret;
+		}
+		from = &scripted;
+	}
+	ask_fill_answer(from, event, &reply);
+	if (ioctl(fd, VITRINE_ANSWER, &reply) && errno != ENOENT) {
+		complain("event %llu: the answer is refused: %s", (unsigned long long)event->seq,
+			 strerror(errno));
+		/* The guest must not wait for a better one. */
+		reply = (struct vitrine_answer) { .seq = event->seq };
+		ioctl(fd, VITRINE_ANSWER, &reply);
+	}
+	if (ask->quiet)
+		return 0;
+	if (ask->json)
+		ask_script_print(stdout, event);
+	else
+		print_event(event, &reply);
+	return fflush(stdout) || ferror(stdout) ? -EIO : 0;
+}
+
+static int steer(int fd, const struct ask *ask, struct ask_script *script)
+{
+	struct vitrine_exit_event event;
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	uint64_t left = ask->count;
+
+	while (!stopped && (!ask->count || left)) {
+		int ret;
+
+		if (poll(&wait, 1, -1) < 0)
+			continue;
+		if (wait.revents & POLLIN && !ioctl(fd, VITRINE_NEXT_EVENT, &event)) {
+			ret = answer(fd, ask, script, &event);
+			if (ret)
+				return ret == -EIO ? finish_output(EXIT_OK) : EXIT_HOST;
+			left--;
+		} else if (wait.revents & (POLLHUP | POLLERR)) {
+			complain("VM %" PRIu64 " is gone", ask->vm_id);
+			break;
+		}
+	}
+	return finish_output(EXIT_OK);
+}
+
+static void catch_signals(void)
+{
+	/* Without SA_RESTART: poll() ends. */
+	struct sigaction action = { .sa_handler = stop };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	action.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &action, NULL);
+}
+
+static int run(const struct ask *ask)
+{
+	struct ask_script script = { 0 };
+	struct vitrine_error err;
+	struct vitrine *dev;
+	int fd, ret = EXIT_HOST;
+
+	dev = vitrine_open(ask->device, &err);
+	if (!dev) {
+		complain("%s", err.text);
+		return EXIT_HOST;
+	}
+	fd = vitrine_attach_fd(dev, ask->vm_id, VITRINE_ATTACH_STEER, &err);
+	if (fd < 0) {
+		complain("%s", err.text);
+		goto out_close;
+	}
+	catch_signals();
+	if (ask->script && ask_script_start(&script, ask->script, &err)) {
+		complain("%s", err.text);
+		goto out_detach;
+	}
+	if ((ask->limit_ms && ioctl(fd, VITRINE_SET_TIMEOUT, &ask->limit_ms)) ||
+	    set_rules(fd, ask))
+		complain("VM %" PRIu64 ": the rules are refused: %s", ask->vm_id, strerror(errno));
+	else
+		ret = steer(fd, ask, ask->script ? &script : NULL);
+	if (ask->script)
+		ask_script_end(&script);
+out_detach:
+	/* What still waits goes on. */
+	close(fd);
+out_close:
+	vitrine_close(dev);
+	return ret;
+}
+
+int command_ask(int argc, char **argv)
+{
+	static struct ask ask;
+	int ret = parse(argc, argv, &ask);
+
+	if (ret)
+		return ret < 0 ? EXIT_USAGE : finish_output(EXIT_OK);
+	return run(&ask);
+}

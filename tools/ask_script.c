@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The script of "vitrine ask": its process, its two pipes, and JSON. */
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "ask_script.h"
+
+__attribute__((format(printf, 3, 4)))
+static int fail(struct vitrine_error *err, int code, const char *format, ...)
+{
+	va_list args;
+
+	err->code = code;
+	va_start(args, format);
+	vsnprintf(err->text, sizeof(err->text), format, args);
+	va_end(args);
+	return -code;
+}
+
+static void child(const char *command, const int in[2], const int out[2])
+{
+	dup2(in[0], STDIN_FILENO);
+	dup2(out[1], STDOUT_FILENO);
+	close(in[0]);
+	close(in[1]);
+	close(out[0]);
+	close(out[1]);
+	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+	_exit(127);
+}
+
+int ask_script_start(struct ask_script *script, const char *command, struct vitrine_error *err)
+{
+	int in[2], out[2];
+
+	if (pipe(in))
+		return fail(err, errno, "--script: %s", strerror(errno));
+	if (pipe(out)) {
+		close(in[0]);
+		close(in[1]);
+		return fail(err, errno, "--script: %s", strerror(errno));
+	}
+	script->pid = fork();
+	if (!script->pid)
+		child(command, in, out);
+	close(in[0]);
+	close(out[1]);
+	script->to = fdopen(in[1], "w");
+	script->from = fdopen(out[0], "r");
+	if (script->pid < 0 || !script->to || !script->from)
+		return fail(err, errno, "--script: %s", strerror(errno));
+	return 0;
+}
+
+static void add(struct json_object *object, const char *name, uint64_t value)
+{
+	json_object_object_add(object, name, json_object_new_uint64(value));
+}
+
+void ask_script_print(FILE *to, const struct vitrine_exit_event *event)
+{
+	struct json_object *object = json_object_new_object(), *regs = json_object_new_object();
+	const __u64 *value = (const __u64 *)&event->regs;
+	unsigned int i;
+
+	add(object, "seq", event->seq);
+	add(object, "vcpu", event->vcpu);
+	json_object_object_add(object, "on", json_object_new_string(ask_class_name(event->on)));
+	json_object_object_add(object, "after",
+			       json_object_new_boolean(event->flags & VITRINE_EVENT_AFTER));
+	add(object, "rule", event->rule);
+	add(object, "key", event->key);
+	add(object, "sub", event->sub);
+	add(object, "value", event->value);
+	add(object, "reason", event->reason);
+	add(object, "qualification", event->qualification);
+	add(object, "insn_len", event->insn_len);
+	add(object, "tsc", event->tsc);
+	add(object, "cr0", event->cr0);
+	add(object, "cr3", event->cr3);
+	add(object, "cr4", event->cr4);
+	add(object, "efer", event->efer);
+	for (i = 0; ask_register_name(i); i++)
+		add(regs, ask_register_name(i), value[i]);
+	json_object_object_add(object, "regs", regs);
+	fprintf(to, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+	json_object_put(object);
+}
+
+/* {"seq": N, "answer": "..."}; without "seq" it is of the event that was asked about. */
+static int parse_line(const char *line, const struct vitrine_exit_event *event,
+		      struct ask_answer *answer, struct vitrine_error *err)
+{
+	struct json_object *object = json_tokener_parse(line), *member;
+	int ret = 0;
+
+	if (!object || !json_object_is_type(object, json_type_object))
+		ret = fail(err, EPROTO, "--script: no JSON object: %.200s", line);
+	else if (json_object_object_get_ex(object, "seq", &member) &&
+		 json_object_get_uint64(member) != event->seq)
+		ret = fail(err, EPROTO, "--script: an answer to event %llu, not to %llu",
+			   (unsigned long long)json_object_get_uint64(member),
+			   (unsigned long long)event->seq);
+	else if (!json_object_object_get_ex(object, "answer", &member) ||
+		 !json_object_is_type(member, json_type_string))
+		ret = fail(err, EPROTO, "--script: no string \"answer\": %.200s", line);
+	else
+		ret = ask_parse_answer(json_object_get_string(member), answer, err);
+	json_object_put(object);
+	return ret;
+}
+
+int ask_script_answer(struct ask_script *script, const struct vitrine_exit_event *event,
+		      struct ask_answer *answer, struct vitrine_error *err)
+{
+	char *line = NULL;
+	size_t size = 0;
+	int ret;
+
+	ask_script_print(script->to, event);
+	if (fflush(script->to) || getline(&line, &size, script->from) < 0)
+		ret = fail(err, ENODATA, "--script: it gave no answer");
+	else
+		ret = parse_line(line, event, answer, err);
+	free(line);
+	return ret;
+}
+
+void ask_script_end(struct ask_script *script)
+{
+	if (script->to)
+		fclose(script->to);
+	if (script->from)
+		fclose(script->from);
+	waitpid(script->pid, NULL, 0);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A program that answers events: one line of JSON to it for an event, one back for the answer. */
+#ifndef VITRINE_ASK_SCRIPT_H
+#define VITRINE_ASK_SCRIPT_H
+
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "ask.h"
+
+/* struct ask_script - it runs: its input, its output, its process */
+struct ask_script {
+	FILE *to;
+	FILE *from;
+	pid_t pid;
+};
+
+/* By "sh -c". 0 or -errno. */
+int ask_script_start(struct ask_script *script, const char *command, struct vitrine_error *err);
+/* Waits for the answer to this event. 0, or -errno if none came or it is none. */
+int ask_script_answer(struct ask_script *script, const struct vitrine_exit_event *event,
+		      struct ask_answer *answer, struct vitrine_error *err);
+/* Its input is closed, and its end waited for. */
+void ask_script_end(struct ask_script *script);
+/* The event as a line of JSON. */
+void ask_script_print(FILE *to, const struct vitrine_exit_event *event);
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR MIT */
+/*
+ * Exit policy: which exits of a VM a control tool hears of, and what it answers. Commands of a
+ * steering monitor's fd, see vitrine.h for how one is had.
+ *
+ * All structures have fixed-width members and no implicit padding; reserved members must be zero.
+ *
+ * A rule names a class of what a guest does, a range of it, and an action. Rules are tried in the
+ * order in which they were given, and the first that fits decides. What no rule fits goes its usual
+ * way, and a class that no rule names is not intercepted on the policy's account.
+ *
+ *	class			key			sub		value
+ *	VITRINE_ON_CPUID	leaf			subleaf		-
+ *	VITRINE_ON_RDMSR	number			-		-
+ *	VITRINE_ON_WRMSR	number			-		new value
+ *	VITRINE_ON_IN		port			bytes: 1, 2, 4	-
+ *	VITRINE_ON_OUT		port			bytes: 1, 2, 4	what is written
+ *	VITRINE_ON_CR_READ	3 or 8			-		-
+ *	VITRINE_ON_CR_WRITE	0, 3, 4 or 8		-		bits that change
+ *	VITRINE_ON_EXCEPTION	vector, see below	-		error code, or 0
+ *	VITRINE_ON_HYPERCALL	number in RAX		-		-
+ *	VITRINE_ON_HLT		0			-		-
+ *	VITRINE_ON_RDTSC	0: RDTSC, 1: RDTSCP	-		-
+ *	VITRINE_ON_XSETBV	register		-		new value
+ *
+ * Exceptions are those that an instruction of the guest's raises as a fault: 0, 5 to 7, 10 to 14, 16
+ * and 19. Strings (INS, OUTS) count as one IN or OUT and have no value. A CR write fits if one of the bits
+ * of @mask changes (0: any write); for the others (value & mask) must be equal to @match. CR8 is
+ * seen only where the guest's writes to it exit (module parameter tpr_shadow=0).
+ *
+ * VITRINE_SET_POLICY
+ *	In: struct vitrine_policy with @nr rules behind it. Takes the place of all rules there were;
+ *	@nr 0 ends the policy. Returns when every vCPU goes by the new rules; an event that waits
+ *	for its answer goes on waiting. E2BIG above VITRINE_MAX_RULES, EINVAL with a line in the
+ *	kernel log at debug level that names the field, EOPNOTSUPP for a class that this CPU cannot
+ *	intercept, EPERM on an observer's fd.
+ *
+ * VITRINE_NEXT_EVENT
+ *	Out: struct vitrine_exit_event, the one that has waited longest and was not fetched yet.
+ *	EAGAIN if there is none: poll() for POLLIN. An event's vCPU waits in its KVM_RUN; several
+ *	may wait, one a vCPU.
+ *
+ * VITRINE_ANSWER
+ *	In: struct vitrine_answer. ENOENT if that event does not wait any more: its time was over, or
+ *	the VMM changed the vCPU's registers meanwhile, and the guest will do it anew. EINVAL for
+ *	what the guest cannot take, and for a RIP other than the event's with VITRINE_ADVANCE.
+ *
+ * VITRINE_SET_TIMEOUT
+ *	In: __u32 milliseconds, 1 to 3,600,000 (30,000 until set). An event that is not answered by
+ *	then goes its usual way.
+ *
+ * A signal, or immediate_exit, ends the VMM's KVM_RUN with EINTR while an event waits; the event
+ * stays and is waited for by the next KVM_RUN. If the monitor's fd is closed every vCPU goes on.
+ */
+#ifndef _UAPI_VITRINE_POLICY_H
+#define _UAPI_VITRINE_POLICY_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define VITRINE_MAX_RULES	4096
+
+/* struct vitrine_rule.on */
+#define VITRINE_ON_CPUID	1
+#define VITRINE_ON_RDMSR	2
+#define VITRINE_ON_WRMSR	3
+#define VITRINE_ON_IN		4
+#define VITRINE_ON_OUT		5
+#define VITRINE_ON_CR_READ	6
+#define VITRINE_ON_CR_WRITE	7
+#define VITRINE_ON_EXCEPTION	8
+#define VITRINE_ON_HYPERCALL	9
+#define VITRINE_ON_HLT		10
+#define VITRINE_ON_RDTSC	11
+#define VITRINE_ON_XSETBV	12
+#define VITRINE_NR_ON		13
+
+/* struct vitrine_rule.action */
+#define VITRINE_DO_NOTHING	0	/* its usual way: an exception to a later rule */
+#define VITRINE_DO_ASK		1	/* an event before the usual handling */
+#define VITRINE_DO_TELL		2	/* an event after it */
+
+#define VITRINE_ALL_VCPUS	0xffffffffU
+
+/**
+ * struct vitrine_rule - see the table above
+ * @on: VITRINE_ON_*
+ * @action: VITRINE_DO_*
+ * @vcpu: id of one vCPU, or VITRINE_ALL_VCPUS
+ * @reserved: zero
+ * @first: @last: range of the key, both included
+ * @sub_first: @sub_last: likewise of the second key; 0 and ~0 where there is none
+ * @mask: @match: of the value
+ */
+struct vitrine_rule {
+	__u32 on;
+	__u32 action;
+	__u32 vcpu;
+	__u32 reserved;
+	__u64 first;
+	__u64 last;
+	__u64 sub_first;
+	__u64 sub_last;
+	__u64 mask;
+	__u64 match;
+};
+
+/**
+ * struct vitrine_policy - for VITRINE_SET_POLICY
+ * @nr: rules that follow
+ * @reserved: zero
+ * @rules: in the order in which they are tried
+ */
+struct vitrine_policy {
+	__u32 nr;
+	__u32 reserved;
+	struct vitrine_rule rules[];
+};
+
+/**
+ * struct vitrine_guest_regs - registers of the guest in an event and an answer
+ */
+struct vitrine_guest_regs {
+	__u64 rax, rcx, rdx, rbx; /* in the order of their encoding */
+	__u64 rsp, rbp, rsi, rdi;
+	__u64 r8, r9, r10, r11;
+	__u64 r12, r13, r14, r15;
+	__u64 rip, rflags;
+};
+
+/* struct vitrine_exit_event.flags */
+#define VITRINE_EVENT_AFTER	(1U << 0)	/* VITRINE_DO_TELL: it is done */
+
+/**
+ * struct vitrine_exit_event - something a rule asked to hear of
+ * @seq: names it in the answer; never reused within a VM
+ * @vcpu: id of the vCPU
+ * @on: VITRINE_ON_*
+ * @flags: VITRINE_EVENT_*
+ * @rule: index of the rule that wanted it, among those of VITRINE_SET_POLICY
+ * @insn_len: bytes of the instruction, 0 for an exception that is no instruction's
+ * @reserved: zero
+ * @key: @sub: @value: as in the table above
+ * @reason: @qualification: the raw exit
+ * @tsc: host TSC right after the exit
+ * @cr0: @cr3: @cr4: @efer: control registers as the guest sees them
+ * @regs: general registers, RIP at the instruction (behind it after VITRINE_DO_TELL)
+ */
+struct vitrine_exit_event {
+	__u64 seq;
+	__u32 vcpu;
+	__u32 on;
+	__u32 flags;
+	__u32 insn_len;
+	__u32 rule;
+	__u32 reserved;
+	__u64 key;
+	__u64 sub;
+	__u64 value;
+	__u64 reason;
+	__u64 qualification;
+	__u64 tsc;
+	__u64 cr0;
+	__u64 cr3;
+	__u64 cr4;
+	__u64 efer;
+	struct vitrine_guest_regs regs;
+};
+
+/* struct vitrine_answer.verdict */
+#define VITRINE_GO_ON		0	/* the usual handling */
+#define VITRINE_DONE		1	/* nothing more; VITRINE_ADVANCE to go behind the instruction */
+#define VITRINE_INJECT		2	/* an exception in place of it */
+
+/* struct vitrine_answer.flags */
+#define VITRINE_SET_REGS	(1U << 0)	/* @regs is written first */
+#define VITRINE_ADVANCE		(1U << 1)	/* with VITRINE_DONE */
+#define VITRINE_HAS_ERROR	(1U << 2)	/* with VITRINE_INJECT: @error_code */
+
+/**
+ * struct vitrine_answer - for VITRINE_ANSWER
+ * @seq: of the event
+ * @verdict: VITRINE_GO_ON, _DONE, _INJECT; after VITRINE_DO_TELL the first only
+ * @flags: VITRINE_SET_REGS, _ADVANCE, _HAS_ERROR
+ * @vector: with VITRINE_INJECT: of the exception, 0 to 31 but not 2 (NMI)
+ * @error_code: with VITRINE_HAS_ERROR
+ * @cr2: with VITRINE_INJECT of vector 14
+ * @regs: with VITRINE_SET_REGS; of RFLAGS only what POPF at CPL 0 could change
+ */
+struct vitrine_answer {
+	__u64 seq;
+	__u32 verdict;
+	__u32 flags;
+	__u32 vector;
+	__u32 error_code;
+	__u64 cr2;
+	struct vitrine_guest_regs regs;
+};
+
+/* What an answer may change of RFLAGS: all that POPF can at CPL 0, and RF. */
+#define VITRINE_ANSWER_RFLAGS	0x257fd5ULL
+
+#define VITRINE_SET_POLICY	_IOW(0xb7, 0x60, struct vitrine_policy)
+#define VITRINE_NEXT_EVENT	_IOR(0xb7, 0x61, struct vitrine_exit_event)
+#define VITRINE_ANSWER		_IOW(0xb7, 0x62, struct vitrine_answer)
+#define VITRINE_SET_TIMEOUT	_IOW(0xb7, 0x63, __u32)
+
+#endif
