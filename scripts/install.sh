@@ -29,6 +29,7 @@ files()
 	echo "tools/lib/libvitrine_watch.h|$prefix/include/libvitrine_watch.h|644"
 	echo "uapi/vitrine.h|$prefix/include/vitrine.h|644"
 	echo "uapi/vitrine_netlink.h|$prefix/include/vitrine_netlink.h|644"
+	echo "uapi/vitrine_policy.h|$prefix/include/vitrine_policy.h|644"
 	echo "tools/udev/99-vitrine.rules|$udevdir/99-vitrine.rules|644"
 	echo "tools/completion/vitrine.bash|$prefix/share/bash-completion/completions/vitrine|644"
 	for page in tools/man/*.1; do

@@ -6,15 +6,11 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <json-c/json.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-#include <vitrine.h>
 
 #include "ask.h"
 #include "ask_script.h"
@@ -184,21 +180,6 @@ static int parse(int argc, char **argv, struct ask *ask)
 	return 0;
 }
 
-static int set_rules(int fd, const struct ask *ask)
-{
-	size_t bytes = ask->nr * sizeof(ask->rules[0]);
-	struct vitrine_policy *policy = calloc(1, sizeof(*policy) + bytes);
-	int ret;
-
-	if (!policy)
-		return -ENOMEM;
-	policy->nr = ask->nr;
-	memcpy(policy->rules, ask->rules, bytes);
-	ret = ioctl(fd, VITRINE_SET_POLICY, policy) ? -errno : 0;
-	free(policy);
-	return ret;
-}
-
 static void print_event(const struct vitrine_exit_event *event, const struct vitrine_answer *answer)
 {
 	static const char *const verdicts[] = { "go-on", "done", "inject" };
@@ -215,19 +196,19 @@ static void print_event(const struct vitrine_exit_event *event, const struct vit
 	       event->flags & VITRINE_EVENT_AFTER ? "told" : verdicts[answer->verdict]);
 }
 
-/* Answers one event. 0, -ENODATA if the script is gone, or -errno. */
-static int answer(int fd, const struct ask *ask, struct ask_script *script,
-		  const struct vitrine_exit_event *event)
+/* Answers one event. 0, or -errno: the script is gone, or standard output is. */
+static int answer(struct vitrine_monitor *monitor, const struct ask *ask,
+		  struct ask_script *script, const struct vitrine_exit_event *event)
 {
 	const struct ask_answer *from = ask->has_answer[event->rule] ?
 					&ask->answers[event->rule] : NULL;
 	struct ask_answer scripted;
 	struct vitrine_answer reply;
 	struct vitrine_error err;
+	int ret;
 
-	if (script && !(event->flags & VITRINE_EVENT_AFTER && !script->to)) {
-		int ret = ask_script_answer(script, event, &scripted, &err);
-
+	if (script) {
+		ret = ask_script_answer(script, event, &scripted, &err);
 		if (ret) {
 			complain("%s", err.text);
 			return ret;
@@ -235,12 +216,12 @@ static int answer(int fd, const struct ask *ask, struct ask_script *script,
 		from = &scripted;
 	}
 	ask_fill_answer(from, event, &reply);
-	if (ioctl(fd, VITRINE_ANSWER, &reply) && errno != ENOENT) {
-		complain("event %llu: the answer is refused: %s", (unsigned long long)event->seq,
-			 strerror(errno));
+	ret = vitrine_event_answer(monitor, &reply, &err);
+	if (ret && ret != -ENOENT) {
+		complain("%s", err.text);
 		/* The guest must not wait for a better one. */
 		reply = (struct vitrine_answer) { .seq = event->seq };
-		ioctl(fd, VITRINE_ANSWER, &reply);
+		vitrine_event_answer(monitor, &reply, NULL);
 	}
 	if (ask->quiet)
 		return 0;
@@ -248,26 +229,24 @@ static int answer(int fd, const struct ask *ask, struct ask_script *script,
 		ask_script_print(stdout, event);
 	else
 		print_event(event, &reply);
-	return fflush(stdout) || ferror(stdout) ? -EIO : 0;
+	return fflush(stdout) || ferror(stdout) ? -EPIPE : 0;
 }
 
-static int steer(int fd, const struct ask *ask, struct ask_script *script)
+static int steer(struct vitrine_monitor *monitor, const struct ask *ask, struct ask_script *script)
 {
 	struct vitrine_exit_event event;
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
 	uint64_t left = ask->count;
 
 	while (!stopped && (!ask->count || left)) {
-		int ret;
+		int seen = vitrine_monitor_wait(monitor, -1, NULL);
 
-		if (poll(&wait, 1, -1) < 0)
-			continue;
-		if (wait.revents & POLLIN && !ioctl(fd, VITRINE_NEXT_EVENT, &event)) {
-			ret = answer(fd, ask, script, &event);
+		if (seen > 0 && seen & POLLIN && vitrine_event_next(monitor, &event, NULL) > 0) {
+			int ret = answer(monitor, ask, script, &event);
+
 			if (ret)
-				return ret == -EIO ? finish_output(EXIT_OK) : EXIT_HOST;
+				return ret == -EPIPE ? finish_output(EXIT_HOST) : EXIT_HOST;
 			left--;
-		} else if (wait.revents & (POLLHUP | POLLERR)) {
+		} else if (seen > 0 && seen & (POLLHUP | POLLERR)) {
 			complain("VM %" PRIu64 " is gone", ask->vm_id);
 			break;
 		}
@@ -289,37 +268,31 @@ static void catch_signals(void)
 
 static int run(const struct ask *ask)
 {
+	struct vitrine_monitor *monitor = NULL;
 	struct ask_script script = { 0 };
 	struct vitrine_error err;
 	struct vitrine *dev;
-	int fd, ret = EXIT_HOST;
+	int ret = EXIT_HOST;
 
 	dev = vitrine_open(ask->device, &err);
-	if (!dev) {
+	if (dev)
+		monitor = vitrine_monitor_attach(dev, ask->vm_id, VITRINE_ATTACH_STEER, &err);
+	if (!monitor) {
 		complain("%s", err.text);
-		return EXIT_HOST;
-	}
-	fd = vitrine_attach_fd(dev, ask->vm_id, VITRINE_ATTACH_STEER, &err);
-	if (fd < 0) {
-		complain("%s", err.text);
-		goto out_close;
+		goto out;
 	}
 	catch_signals();
-	if (ask->script && ask_script_start(&script, ask->script, &err)) {
+	if ((ask->script && ask_script_start(&script, ask->script, &err)) ||
+	    (ask->limit_ms && vitrine_event_limit(monitor, ask->limit_ms, &err)) ||
+	    vitrine_policy_set(monitor, ask->rules, ask->nr, &err))
 		complain("%s", err.text);
-		goto out_detach;
-	}
-	if ((ask->limit_ms && ioctl(fd, VITRINE_SET_TIMEOUT, &ask->limit_ms)) ||
-	    set_rules(fd, ask))
-		complain("VM %" PRIu64 ": the rules are refused: %s", ask->vm_id, strerror(errno));
 	else
-		ret = steer(fd, ask, ask->script ? &script : NULL);
-	if (ask->script)
+		ret = steer(monitor, ask, ask->script ? &script : NULL);
+	/* First, as what still waits goes on by it. */
+	vitrine_monitor_detach(monitor);
+	if (script.pid > 0)
 		ask_script_end(&script);
-out_detach:
-	/* What still waits goes on. */
-	close(fd);
-out_close:
+out:
 	vitrine_close(dev);
 	return ret;
 }

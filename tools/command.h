@@ -30,6 +30,7 @@ struct command {
 	const char *help;
 };
 
+int command_ask(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_list(int argc, char **argv);

@@ -19,6 +19,7 @@ static const struct command commands[] = {
 	{ "top", command_top, "the same live on a screen" },
 	{ "events", command_events, "VMs that come, go and fail, as it happens" },
 	{ "trace", command_trace, "every exit of a VM, live: reason, instruction, time" },
+	{ "ask", command_ask, "have exits of a VM come here first, and say what the guest sees" },
 	{ "info", command_info, "what this machine offers, and what stands in the way" },
 	{ "help", command_help, "this text, or a subcommand's options" },
 };

@@ -34,6 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <vitrine.h>
+#include <vitrine_policy.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -455,6 +456,40 @@ uint64_t vitrine_ring_lost(const struct vitrine_ring *ring);
  * not fit 64 bits).
  */
 int vitrine_parse_size(const char *text, uint64_t *bytes, struct vitrine_error *err);
+
+/* ---- steering: vitrine_policy.h ------------------------------------------------------------ */
+
+/**
+ * vitrine_policy_set() - which exits become events from now on, and which do not
+ * @monitor: attached with VITRINE_ATTACH_STEER
+ * @rules: tried in this order; @nr 0 to @VITRINE_MAX_RULES of them, 0 ends the policy
+ *
+ * Fails with EINVAL (a rule that cannot be; the kernel log at debug level names the field), E2BIG,
+ * EPERM (the monitor does not steer), ESRCH (the VM is gone).
+ */
+int vitrine_policy_set(struct vitrine_monitor *monitor, const struct vitrine_rule *rules,
+		       uint32_t nr, struct vitrine_error *err);
+
+/**
+ * vitrine_event_next() - the event that waits longest and was not fetched yet
+ *
+ * Its vCPU stands still until it is answered, or its time is over. Returns 1, 0 if there is none
+ * (poll vitrine_monitor_fd() for POLLIN), or fails with EPERM.
+ */
+int vitrine_event_next(struct vitrine_monitor *monitor, struct vitrine_exit_event *event,
+		       struct vitrine_error *err);
+
+/**
+ * vitrine_event_answer() - let its vCPU go on, as @answer says
+ *
+ * Fails with ENOENT if the event does not wait any more, EINVAL for what the guest cannot take: it
+ * still waits then.
+ */
+int vitrine_event_answer(struct vitrine_monitor *monitor, const struct vitrine_answer *answer,
+			 struct vitrine_error *err);
+
+/** vitrine_event_limit() - for how long, in milliseconds (1 to 3,600,000), events wait */
+int vitrine_event_limit(struct vitrine_monitor *monitor, uint32_t ms, struct vitrine_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,113 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# "vitrine ask": a guest that prints its CPU's vendor again and again sees another one, by an
+# answer on the command line and by a script, and its VMM knows nothing of it.
+
+tmp=$(mktemp -d)
+out=$tmp/out
+count=0
+
+# ok STATUS NAME
+ok()
+{
+	count=$((count + 1))
+	if [ "$1" = 0 ]; then
+		echo "ok $count - $2"
+	else
+		sed 's/^/# /' "$out"
+		echo "not ok $count - $2"
+	fi
+}
+
+# ends CODE PATTERN NAME COMMAND ARGS: must end with the code and print the pattern
+ends()
+{
+	want=$1 pattern=$2 name=$3
+	shift 3
+	timeout 20 "$@" >"$out" 2>&1 </dev/null
+	got=$?
+	[ $got = "$want" ] && grep -qE -- "$pattern" "$out"
+	ok $? "$name (exit code $got)"
+}
+
+# lines FILE TEXT: how often the guest has said so
+lines()
+{
+	grep -c "^$2" "$1"
+}
+
+# vendor: the lines of the guest's after this moment, once there are two more
+vendor()
+{
+	had=$(wc -l <"$tmp/guest.out")
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		[ "$(wc -l <"$tmp/guest.out")" -lt $((had + 3)) ] || break
+		sleep 0.2
+	done
+	tail -n +$((had + 2)) "$tmp/guest.out" | tr -d '\r' | head -n 1
+}
+
+# sp = 0x7000; 10,000 times: cpuid of leaf 0; EBX, EDX, ECX and a newline to port 0x3f8; a pause
+printf '\274\000\160\275\020\047\146\061\300\017\242\146\211\326\146\211\317\146\211\330\350\040\000\146\211\360\350\032\000\146\211\370\350\024\000\272\370\003\260\012\356\146\271\240\206\001\000\146\111\165\374\115\165\320\364\272\370\003\271\004\000\356\146\301\350\010\342\371\303' \
+	>"$tmp/guest"
+other=rbx=0x72746956,rdx=0x47656e69,rcx=0x7373616c	# "Vitr" "ineG" "lass"
+
+echo "1..15"
+
+ends 0 'usage: vitrine ask' "help" vitrine ask --help
+ends 2 'no class .cpid.' "a class that is none" vitrine ask 1 cpid:0
+ends 2 'number or range after the colon' "a key that is none" vitrine ask 1 cpuid:x
+ends 2 'follow a rule' "an answer without a rule" vitrine ask 1 --answer skip
+ends 2 'no register' "an answer that is none" vitrine ask 1 cpuid --answer rxx=1
+ends 2 'a VM and a rule' "no rule" vitrine ask 1
+ends 1 'no VM of this number' "no such VM" vitrine ask 999999 cpuid
+
+vitrine run --flat "$tmp/guest" --no-stats >"$tmp/guest.out" 2>&1 </dev/null &
+vmm=$!
+sleep 0.5
+vm=$(vitrine list | awk 'END { print $1 }')
+vendor >"$out"
+grep -q GenuineIntel "$out"
+ok $? "the vendor of the CPU"
+
+vitrine ask "$vm" cpuid:0 --answer "$other" --quiet >"$tmp/ask" 2>&1 &
+ask=$!
+sleep 0.3
+vendor >"$out"
+grep -q VitrineGlass "$out"
+ok $? "an answer on the command line is what the guest sees"
+ends 1 'another monitor steers' "one steers" vitrine ask "$vm" hlt
+kill -TERM $ask
+wait $ask
+ask=$?
+vendor >"$out"
+[ $ask = 0 ] && grep -q GenuineIntel "$out"
+ok $? "and not after the tool has ended (exit code $ask)"
+
+cat >"$tmp/script" <<'END'
+while read -r event; do
+	case $event in
+	*'"on":"cpuid"'*) echo '{"answer": "rbx=0x72746956,rdx=0x47656e69,rcx=0x7373616c"}' ;;
+	*) echo '{"answer": "go-on"}' ;;
+	esac
+done
+END
+had=$(lines "$tmp/guest.out" VitrineGlass)
+ends 0 '"on":"cpuid".*"regs":\{"rax":0,' "a script answers" \
+	vitrine ask "$vm" cpuid:0 out:0x3f8,1 --script "sh $tmp/script" --json --count 30
+sleep 0.2
+[ "$(lines "$tmp/guest.out" VitrineGlass)" -gt "$had" ]
+ok $? "and the guest sees its answers"
+ends 1 'gave no answer' "a script that does not" vitrine ask "$vm" cpuid:0 --script true
+
+vitrine ask "$vm" hlt >"$out" 2>&1 &
+ask=$!
+sleep 0.3
+kill -KILL $vmm
+wait $ask
+ask=$?
+[ $ask = 0 ] && grep -q 'is gone' "$out"
+ok $? "a VM that ends (exit code $ask)"
+wait $vmm 2>/dev/null
+rm -rf "$tmp"
