@@ -97,6 +97,7 @@ help:
 #:
 #: KDIR=DIR          build for the kernel whose headers are in DIR
 #: T='GLOB'          the tests to run, by name: make test T='memslot*'
+#: LABS=1            as many emulated machines at a time when testing (2)
 #: BENCH='GLOB'      the rows of make bench, by name: make bench BENCH='*exit*'
 #: MITIGATIONS=auto  make bench with the kernel's mitigations (off)
 #: JSON=FILE         make bench writes its figures to FILE, too

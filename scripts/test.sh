@@ -18,7 +18,8 @@
 #   bring: NAMES             (scripts only) KVM selftests of linux-source, in peers/ beside it
 # In the lab a test finds the Debian guest in /root/guest: vmlinuz, initramfs.cpio.
 # Tests with the same options share one boot. Should the machine go down under
-# a test, that one has failed and the rest get another machine.
+# a test, that one has failed and the rest get another machine. LABS says how
+# many machines there may be at a time.
 
 . "$(dirname -- "$0")/common.sh"
 drop_root "$@"
@@ -127,7 +128,7 @@ lab_tests()
 # One core each.
 next_job()
 {
-	while [ "$(jobs -rp | wc -l)" -ge 2 ]; do wait -n || true; done
+	while [ "$(jobs -rp | wc -l)" -ge "${LABS:-2}" ]; do wait -n || true; done
 }
 
 # lab_words NUMBER: the kernel's last messages, without the emulator's chatter.
@@ -164,7 +165,7 @@ run_group()
 		scripts/lab/run --kernel "$boot_kernel" --timeout "$boot_timeout" $options $boot_options "${args[@]}" \
 			--file "$CACHE/kernel/$kernel-cloud/vmlinuz:/root/guest/vmlinuz" \
 			--file build/guest/initramfs.cpio:/root/guest/initramfs.cpio \
-			--file tests/in-lab.sh:/root/tests/in-lab.sh -- \
+			--file tests/in-lab.sh:/root/tests/in-lab.sh --file tests/lib/tap.sh:/root/tests/lib/tap.sh -- \
 			/root/tests/in-lab.sh "$limit_lab" "$@" </dev/null 2>"$work/lab.$number" |
 			tee "$work/output.$number" | judge "$work/result.$number" || ret=$?
 		cat "$work/result.$number" >>"$work/results"

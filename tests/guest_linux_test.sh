@@ -9,25 +9,8 @@ guest=/root/guest
 out=/tmp/guest.out
 # What an emulated machine need not wait for: a third of the ticks to userspace.
 append="quiet mitigations=off nokaslr no_timer_check cryptomgr.notests"
-count=0
-
-# result STATUS NAME: with what the tool and the guest said, if it failed.
-result()
-{
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count - $2"
-	else
-		sed 's/^/# /' "$out"
-		echo "not ok $count - $2"
-	fi
-}
-
-said()
-{
-	grep -q -- "$1" "$out"
-	result $? "$2"
-}
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/lib/tap.sh"
 
 echo "1..14"
 

@@ -6,25 +6,14 @@
 
 tmp=$(mktemp -d)
 out=$tmp/out
-count=0
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/lib/tap.sh"
 
 # code NAME OCTAL-BYTES: a guest
 code()
 {
 	# shellcheck disable=SC2059 # the bytes are meant as a format
 	printf "$2" >"$tmp/$1"
-}
-
-# ok STATUS NAME
-ok()
-{
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count - $2"
-	else
-		sed 's/^/# /' "$out"
-		echo "not ok $count - $2"
-	fi
 }
 
 # ends CODE WORD NAME ARGS: runs a guest; it must end with the code and the word
@@ -35,7 +24,7 @@ ends()
 	vitrine run "$@" >"$out" 2>&1 </dev/null
 	got=$?
 	[ $got = "$want" ] && grep -q -- "$word" "$out"
-	ok $? "$name (exit code $got)"
+	result $? "$name (exit code $got)"
 }
 
 # mov dx, 0x3f8; out 'A'; out '\n'; hlt
@@ -72,38 +61,38 @@ ends 0 'powered off' "power-off by ACPI" --flat "$tmp/poweroff"
 ends 3 'reset' "reset" --flat "$tmp/reset"
 ends 4 'triple fault' "triple fault" --flat "$tmp/triple"
 grep -q '^rip ' "$out" && grep -q '^cs ' "$out"
-ok $? "and its registers are shown"
+result $? "and its registers are shown"
 ends 7 'port 0x1234' "--strict and an unknown port" --flat "$tmp/unknown" --strict
 ends 0 'nothing answered: 1 ports' "without --strict it is counted" --flat "$tmp/unknown"
 ends 124 'time-out' "--timeout" --flat "$tmp/loop" --timeout 0.5
 ends 0 'until' "--until" --flat "$tmp/chatter" --until A
 ends 124 'time-out' "--reboot starts again" --flat "$tmp/reset" --reboot --timeout 1
 grep -c 'asked for a reset' "$out" | grep -q '[2-9]'
-ok $? "more than once"
+result $? "more than once"
 ends 0 'halted' "one MiB of memory" --flat "$tmp/hello" --memory 1M
 ends 0 'halted' "memory beyond 4 GiB" --flat "$tmp/hello" --memory 6G
 
 printf 'ping\n' | vitrine run --flat "$tmp/echo" --timeout 20 >"$out" 2>&1 &&
 	grep -q '^ping' "$out"
-ok $? "input reaches the guest"
+result $? "input reaches the guest"
 
 vitrine run --flat "$tmp/hello" --json "$tmp/json" --no-stats >"$out" 2>&1 </dev/null
 grep -q '"end": *"halted"' "$tmp/json" && grep -q '"IO": *2' "$tmp/json"
-ok $? "the result as JSON"
+result $? "the result as JSON"
 grep -q 'exits' "$out"
 [ $? = 1 ]
-ok $? "and no statistics with --no-stats"
+result $? "and no statistics with --no-stats"
 
 vitrine run --flat "$tmp/chatter" >/dev/full 2>"$out" </dev/null
 [ $? = 1 ] && grep -q 'No space left' "$out"
-ok $? "a full disk ends the run"
+result $? "a full disk ends the run"
 vitrine run --flat "$tmp/hello" --json /dev/full >"$out" 2>&1 </dev/null
 [ $? = 1 ]
-ok $? "so it does for --json"
+result $? "so it does for --json"
 (vitrine run --flat "$tmp/chatter" --timeout 20 2>"$out" </dev/null; echo $? >"$tmp/code") |
 	head -n 1 >/dev/null
 [ "$(cat "$tmp/code")" = 141 ]
-ok $? "a closed pipe ends the run"
+result $? "a closed pipe ends the run"
 
 for signal in TERM HUP; do
 	vitrine run --flat "$tmp/loop" --timeout 20 >"$out" 2>&1 </dev/null &
@@ -111,11 +100,11 @@ for signal in TERM HUP; do
 	kill -$signal $!
 	wait $!
 	[ $? = $((128 + $(kill -l $signal))) ]
-	ok $? "SIG$signal ends the run"
+	result $? "SIG$signal ends the run"
 done
 
 hello >"$out" 2>&1 && grep -q '^Hello from inside' "$out" && grep -q 'after 28 port exits' "$out"
-ok $? "the example of a VMM of one's own"
+result $? "the example of a VMM of one's own"
 
 ends 2 'nothing to run' "no guest"
 ends 2 'unknown option' "an unknown option" --flat "$tmp/hello" --frobnicate

@@ -8,7 +8,8 @@
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 out=$dir/out
-count=0
+# shellcheck source=tests/lib/tap.sh
+. tests/lib/tap.sh
 # What a kernel that is hurt writes to its log or its console.
 hurt='WARNING:|BUG:|Oops|general protection|Call Trace|unable to handle|stack segment|rcu.*stall'
 
@@ -16,18 +17,6 @@ hurt='WARNING:|BUG:|Oops|general protection|Call Trace|unable to handle|stack se
 machine()
 {
 	scripts/lab/run --kernel "${LAB_KERNEL:-6.1}" --timeout 400 "$@" >"$out" 2>&1 </dev/null
-}
-
-# result STATUS NAME
-result()
-{
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count - $2"
-	else
-		sed 's/^/# /' "$out"
-		echo "not ok $count - $2"
-	fi
 }
 
 # expect NAME STATUS TEXT: what the command said of NAME; "!0" is any but 0

@@ -10,7 +10,8 @@ cd "$(dirname "$0")/../.." || exit 1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 out=$dir/out
-count=0
+# shellcheck source=tests/lib/tap.sh
+. tests/lib/tap.sh
 
 usual='io_test mmio_test mmu_test fpu_test msr_test lapic_test'
 [ -z "$LONG" ] || usual="$usual memslot_test regs_test vcpu_state_test debugregs_test pit_test"
@@ -49,18 +50,6 @@ with allowed vmentry_l1d_flush=never allow_unmitigated=1
 with pages nx_huge_pages=off
 with unknown vmentry_l1d_flush=sometimes
 END
-
-# result STATUS NAME
-result()
-{
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count - $2"
-	else
-		sed 's/^/# /' "$out"
-		echo "not ok $count - $2"
-	fi
-}
 
 # expect NAME STATUS TEXT: what the lab said of NAME; "!0" is any but 0
 expect()

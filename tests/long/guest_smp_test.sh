@@ -7,18 +7,8 @@
 guest=/root/guest
 out=/tmp/guest_smp.out
 append="quiet mitigations=off nokaslr no_timer_check cryptomgr.notests"
-count=0
-
-result()
-{
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count - $2"
-	else
-		sed 's/^/# /' "$out"
-		echo "not ok $count - $2"
-	fi
-}
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/lib/tap.sh"
 
 echo "1..4"
 for mode in "" nox2apic; do

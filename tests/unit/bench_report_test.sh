@@ -7,19 +7,9 @@
 cd "$(dirname "$0")/../.." || exit 1
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-count=0
-
-# ok STATUS NAME
-ok()
-{
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count - $2"
-	else
-		sed 's/^/# /' "$dir/out"
-		echo "not ok $count - $2"
-	fi
-}
+out=$dir/out
+# shellcheck source=tests/lib/tap.sh
+. tests/lib/tap.sh
 
 report()
 {
@@ -45,29 +35,29 @@ echo "1..13"
 	rows 3 vitrine "700 501" "3200 3200" "450 450"
 	rows 4 kvm "1001 1000" "4000 4000" "500 500"
 } | report
-ok $? "a report is made"
+result $? "a report is made"
 grep -Eq '^  CPUID exit +1000  999 to 1002 +501  500 to 700 +0\.50 +0\.50 +0\.60$' "$dir/out"
-ok $? "median, least and most, ratio, ratio of either order"
+result $? "median, least and most, ratio, ratio of either order"
 grep -q '^  by OUT .* 1000 .*not offered' "$dir/out"
-ok $? "one side does not offer it"
+result $? "one side does not offer it"
 grep -q '^1 rows have no ratio' "$dir/out"
-ok $? "and that is said"
+result $? "and that is said"
 grep -q '^yes   every row at most 1.03: 0.90$' "$dir/out"
-ok $? "the floor is nobody's row"
+result $? "the floor is nobody's row"
 grep -q '^NO    exits to userspace and back at most 0.60: 0.80; above it: OUT (0.80)$' "$dir/out"
-ok $? "a limit that is not kept, and who broke it"
+result $? "a limit that is not kept, and who broke it"
 grep -q '^yes   boot at most 0.95: 0.90$' "$dir/out"
-ok $? "a limit that is kept"
+result $? "a limit that is kept"
 grep -q '^yes   geometric mean of 2 rows .*: 0.63$' "$dir/out"
-ok $? "geometric mean of the rows that both have"
+result $? "geometric mean of the rows that both have"
 tr -d ' \n' <"$dir/json" | grep -q '"operation":"CPUIDexit",.*"median":501,.*"runs":\[500,501,502,700,501\]},"ratio":0.5010'
-ok $? "JSON has the runs"
+result $? "JSON has the runs"
 tr -d ' \n' <"$dir/json" | grep -q '^{.*"vitrine":null.*}$' && [ "$(tr -cd '{' <"$dir/json" | wc -c)" = "$(tr -cd '}' <"$dir/json" | wc -c)" ]
-ok $? "JSON is whole"
+result $? "JSON is whole"
 grep -q '^<svg' "$dir/svg" && [ "$(tail -n 1 "$dir/svg")" = '</svg>' ] && [ "$(grep -c '<rect' "$dir/svg")" -ge 12 ]
-ok $? "SVG is whole, with its bars"
+result $? "SVG is whole, with its bars"
 { rows 1 kvm 1000 1000 500; rows 2 vitrine 2000 500 500; } | report
 grep -q '^NO    every row at most 1.03: 2.00; above it: CPUID exit (2.00)$' "$dir/out" && grep -q '>>' "$dir/svg"
-ok $? "a row that is slower"
+result $? "a row that is slower"
 ! report </dev/null
-ok $? "no row is an error"
+result $? "no row is an error"

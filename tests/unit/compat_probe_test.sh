@@ -6,19 +6,10 @@
 
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
+out=$dir/out
 probe=$(dirname "$0")/../../scripts/compat-probe.sh
-count=0
-
-result()
-{
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count - $2"
-	else
-		sed 's/^/# /' "$dir/out"
-		echo "not ok $count - $2"
-	fi
-}
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
 
 has()
 {
