@@ -15,6 +15,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/access.h"
+#include "lib/host.h"
 #include "lib/vm.h"
 
 #define PAGE		4096ul
@@ -112,7 +113,7 @@ FIXTURE_SETUP(ring)
 	self->memory = mmap(NULL, NR_PAGES * PAGE, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)self->memory);
-	test_write_file(PML, variant->pml);
+	host_write(PML, variant->pml);
 	self->vm = test_vm_create();
 	ASSERT_EQ(0, enable_ring(self->vm, KVM_CAP_DIRTY_LOG_RING, RING_BYTES));
 	self->vcpu = test_vcpu_create(self->vm, 0);
@@ -128,7 +129,7 @@ FIXTURE_TEARDOWN(ring)
 	test_vcpu_free(self->vcpu);
 	test_vm_free(self->vm);
 	munmap(self->memory, NR_PAGES * PAGE);
-	test_write_file(PML, "1");
+	host_write(PML, "1");
 }
 
 TEST(a_ring_has_rules)

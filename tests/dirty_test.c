@@ -12,6 +12,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/access.h"
+#include "lib/host.h"
 #include "lib/vm.h"
 
 #define PAGE		4096ul
@@ -103,7 +104,7 @@ FIXTURE_SETUP(dirty)
 	ASSERT_NE(MAP_FAILED, (void *)area);
 	self->memory = (uint8_t *)(((uintptr_t)area + LARGE - 1) & ~(LARGE - 1));
 	ASSERT_EQ(0, madvise(self->memory, 2 * LARGE, MADV_NOHUGEPAGE));
-	test_write_file(PML, variant->pml);
+	host_write(PML, variant->pml);
 	self->vm = test_vm_create();
 	self->vcpu = test_vcpu_create(self->vm, 0);
 	test_access_start(self->vcpu);
@@ -114,7 +115,7 @@ FIXTURE_TEARDOWN(dirty)
 {
 	test_vcpu_free(self->vcpu);
 	test_vm_free(self->vm);
-	test_write_file(PML, "1");
+	host_write(PML, "1");
 }
 
 TEST_F(dirty, written_pages_are_told_once)
@@ -169,7 +170,7 @@ TEST_F(dirty, logging_catches_what_was_writable_before)
 
 TEST_F(dirty, a_large_page_is_logged_in_small_ones)
 {
-	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	ASSERT_EQ(0, madvise(self->memory, 2 * LARGE, MADV_HUGEPAGE));
 	memset(self->memory, 0, 2 * LARGE);
 	ASSERT_EQ(0, set_slot(self->vm, SLOT_GPA, self->memory, 0));
@@ -269,7 +270,7 @@ TEST_F(dirty, by_hand_only_what_is_cleared_is_forgotten)
 /* Nothing is write-protected by a start like that: large pages stay until they are cleared. */
 TEST_F(dirty, large_pages_can_start_dirty)
 {
-	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	ASSERT_EQ(0, madvise(self->memory, 2 * LARGE, MADV_HUGEPAGE));
 	memset(self->memory, 0, 2 * LARGE);
 	ASSERT_EQ(0, enable_manual(self->vm, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
@@ -416,7 +417,7 @@ TEST_F(dirty, a_copy_taken_under_a_running_guest_is_whole)
 
 TEST_F(dirty, and_so_it_is_with_large_pages)
 {
-	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	ASSERT_EQ(0, madvise(self->memory, 2 * LARGE, MADV_HUGEPAGE));
 	memset(self->memory, 0, 2 * LARGE);
 	ASSERT_EQ(0, set_slot(self->vm, SLOT_GPA, self->memory, 0));

@@ -235,7 +235,7 @@ TEST_F(ioapic, impossible_state)
 {
 	struct kvm_irqchip state;
 
-	if (test_irq_on_kvm())
+	if (test_on_kvm())
 		SKIP(return, "KVM does not check");
 	memset(&state, 0xff, sizeof(state));
 	state.chip_id = KVM_IRQCHIP_IOAPIC;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The local APIC: registers in both modes, priorities, timer, IPIs, INIT and SIPI, its state in a
- * VMM's hands. Runs the same on KVM but where test_irq_on_kvm() says that KVM is less strict.
+ * VMM's hands. Runs the same on KVM but where test_on_kvm() says that KVM is less strict.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -89,7 +89,7 @@ TEST_F(lapic, x2apic_msrs_that_fault)
 	EXPECT_FALSE(test_irq_wrmsr(self->vcpu, TEST_X2APIC(APIC_TPR), 1ull << 32));
 	EXPECT_TRUE(test_irq_wrmsr(self->vcpu, TEST_X2APIC(APIC_EOI), 0));
 	EXPECT_TRUE(test_irq_wrmsr(self->vcpu, TEST_X2APIC(APIC_ESR), 0));
-	if (test_irq_on_kvm())
+	if (test_on_kvm())
 		return;
 	EXPECT_FALSE(test_irq_wrmsr(self->vcpu, TEST_X2APIC(APIC_EOI), 1));
 	EXPECT_FALSE(test_irq_wrmsr(self->vcpu, TEST_X2APIC(APIC_TPR), 0x100));
@@ -230,7 +230,7 @@ TEST_F(lapic, xapic_self_ipi)
 	apic_set_mmio(self->vcpu, APIC_ICR, ICR_ASSERT | 0x68);
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_count(self->vcpu), 2);
-	if (test_irq_on_kvm())
+	if (test_on_kvm())
 		return;
 	/* An illegal vector, and a register that is not there. */
 	apic_set_mmio(self->vcpu, APIC_ICR, ICR_SELF | ICR_ASSERT | 0x0f);
@@ -389,7 +389,7 @@ TEST_F(lapic, base_transitions)
 	EXPECT_TRUE(test_irq_wrmsr(self->vcpu, TEST_MSR_APIC_BASE, base | BASE_X2APIC));
 	EXPECT_EQ(apic_x2(self->vcpu, APIC_ID), 0);
 	/* Turned off, it forgot. */
-	if (!test_irq_on_kvm())
+	if (!test_on_kvm())
 		EXPECT_EQ(apic_x2(self->vcpu, APIC_SPIV), 0xff);
 
 	/* A VMM may go where a guest may not, but not beyond the architecture. */
@@ -452,7 +452,7 @@ TEST_F(lapic, impossible_state)
 {
 	struct kvm_lapic_state state;
 
-	if (test_irq_on_kvm())
+	if (test_on_kvm())
 		SKIP(return, "KVM does not check");
 	apic_enable_x2(self->vcpu);
 	memset(&state, 0xff, sizeof(state));

@@ -17,6 +17,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/access.h"
+#include "lib/host.h"
 #include "lib/vm.h"
 
 #define PAGE			4096ul
@@ -88,7 +89,7 @@ FIXTURE_SETUP(nx)
 	area = mmap(NULL, 5 * LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)area);
 	self->memory = (uint8_t *)(((uintptr_t)area + LARGE - 1) & ~(LARGE - 1));
-	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	ASSERT_EQ(0, madvise(self->memory, 4 * LARGE, MADV_HUGEPAGE));
 	/* RET, everywhere. */
 	memset(self->memory, 0xc3, 4 * LARGE);
@@ -147,8 +148,8 @@ TEST_F(nx, split_pages_follow_the_host)
 /* All of what is split, in each 20 ms, or none. */
 static void set_recovery(bool on)
 {
-	test_write_file(RECOVERY "period_ms", on ? "20" : "0");
-	test_write_file(RECOVERY "ratio", on ? "1" : "60");
+	host_write(RECOVERY "period_ms", on ? "20" : "0");
+	host_write(RECOVERY "ratio", on ? "1" : "60");
 }
 
 TEST_F(nx, what_has_no_code_any_more_grows_together)
@@ -172,8 +173,8 @@ TEST_F(nx, recovery_can_be_off)
 {
 	EXPECT_EQ(1, faults(self->vcpu, 0, SLOT_GPA + 8, 0, 1));
 	EXPECT_EQ(1, faults(self->vcpu, SLOT_GPA, 0, 0, 1));
-	test_write_file(RECOVERY "ratio", "0");
-	test_write_file(RECOVERY "period_ms", "20");
+	host_write(RECOVERY "ratio", "0");
+	host_write(RECOVERY "period_ms", "20");
 	usleep(200000);
 	set_recovery(false);
 	EXPECT_EQ(0, faults(self->vcpu, SLOT_GPA + PAGE, 0, 0, 1));
@@ -189,7 +190,7 @@ TEST(nx_not_for_this_vm)
 	area = mmap(NULL, 2 * LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)area);
 	memory = (uint8_t *)(((uintptr_t)area + LARGE - 1) & ~(LARGE - 1));
-	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	ASSERT_EQ(0, madvise(memory, LARGE, MADV_HUGEPAGE));
 	memset(memory, 0xc3, LARGE);
 	EXPECT_EQ(1, test_check_extension(vm->fd, KVM_CAP_VM_DISABLE_NX_HUGE_PAGES));

@@ -17,6 +17,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/access.h"
+#include "lib/host.h"
 #include "lib/vm.h"
 
 #ifndef MADV_COLLAPSE
@@ -133,7 +134,7 @@ static bool disturb(struct race *race)
 		madvise(race->memory, NR_PAGES * PAGE, MADV_COLLAPSE);
 		return true;
 	case 4:
-		return test_write_file("/proc/sys/vm/drop_caches", "2");
+		return !host_write("/proc/sys/vm/drop_caches", "2");
 	case 5:
 		set_logging(race, true);
 		return true;
@@ -179,7 +180,7 @@ TEST(no_count_is_lost)
 
 	ASSERT_NE(MAP_FAILED, (void *)area);
 	TH_LOG("seed %u", race.seed);
-	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	race.memory = (uint8_t *)(((uintptr_t)area + LARGE - 1) & ~(LARGE - 1));
 	race.vm = test_vm_create();
 	set_logging(&race, false);

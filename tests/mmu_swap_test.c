@@ -20,6 +20,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/access.h"
+#include "lib/host.h"
 #include "lib/vm.h"
 
 #define PAGE		4096ul
@@ -152,10 +153,10 @@ static bool enter_group(void)
 	mkdir(GROUPS, 0755);
 	if (mount("cgroup2", GROUPS, "cgroup2", 0, NULL) && errno != EBUSY)
 		return false;
-	test_write_file(GROUPS "/cgroup.subtree_control", "+memory");
+	host_write(GROUPS "/cgroup.subtree_control", "+memory");
 	mkdir(GROUPS "/swap_test", 0755);
 	snprintf(pid, sizeof(pid), "%d", getpid());
-	return test_write_file(GROUPS "/swap_test/cgroup.procs", pid);
+	return !host_write(GROUPS "/swap_test/cgroup.procs", pid);
 }
 
 /* Reclaim asks for pages' age, and takes the old ones: those the guest keeps using should stay. */
@@ -170,7 +171,7 @@ TEST_F(swap, reclaim_spares_what_the_guest_uses)
 	for (unsigned int round = 0; round < 8; round++) {
 		for (unsigned long page = 0; page < 64; page++)
 			hot += test_access_read(self->vcpu, gpa(page)) == TEST_ACCESS_MARK(page);
-		test_write_file(GROUPS "/swap_test/memory.reclaim", "1M");
+		host_write(GROUPS "/swap_test/memory.reclaim", "1M");
 	}
 	EXPECT_EQ(8 * 64, hot);
 	EXPECT_LT(NR_PAGES / 4, swapped_pages(self->memory));

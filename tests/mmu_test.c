@@ -21,6 +21,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/access.h"
+#include "lib/host.h"
 #include "lib/vm.h"
 
 #ifndef MADV_COLLAPSE
@@ -196,7 +197,7 @@ static long smaps_kib(const void *memory, const char *name)
 
 TEST_F(mmu, a_large_page_falls_apart_under_the_guest)
 {
-	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	ASSERT_EQ(0, madvise(self->memory, NR_PAGES * PAGE, MADV_HUGEPAGE));
 	test_access_write(self->vcpu, gpa(0), TEST_ACCESS_MARK(0));
 	if (smaps_kib(self->memory, "AnonHugePages") < 2048)
@@ -226,7 +227,7 @@ TEST_F(mmu, small_pages_grow_together_under_the_guest)
 {
 	for (unsigned long page = 0; page < NR_PAGES; page++)
 		test_access_write(self->vcpu, gpa(page), TEST_ACCESS_MARK(page));
-	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	ASSERT_EQ(0, madvise(self->memory, NR_PAGES * PAGE, MADV_HUGEPAGE));
 	if (madvise(self->memory, NR_PAGES * PAGE, MADV_COLLAPSE))
 		SKIP(return, "this kernel does not collapse on request");
@@ -242,7 +243,7 @@ TEST_F(mmu, hugetlb_pages)
 {
 	uint8_t *memory;
 
-	if (!test_write_file("/proc/sys/vm/nr_hugepages", "4"))
+	if (host_write("/proc/sys/vm/nr_hugepages", "4"))
 		SKIP(return, "no hugetlb in this kernel");
 	memory = mmap(NULL, 2 * LARGE, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
@@ -258,7 +259,7 @@ TEST_F(mmu, hugetlb_pages)
 	EXPECT_EQ(-EFAULT, test_access_try_read(self->vcpu, gpa(512) + 0x10000000));
 	ASSERT_EQ(0, munmap(memory, LARGE));
 	/* The guest's hold on them is gone: they can be given back. */
-	ASSERT_TRUE(test_write_file("/proc/sys/vm/nr_hugepages", "0"));
+	ASSERT_EQ(0, host_write("/proc/sys/vm/nr_hugepages", "0"));
 }
 
 /* A slot that is not aligned as its large pages are must be mapped small, and right. */
@@ -266,7 +267,7 @@ TEST_F(mmu, large_pages_at_odd_addresses)
 {
 	const uint64_t odd = SLOT_GPA + 0x10000000 + 3 * PAGE;
 
-	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	ASSERT_EQ(0, madvise(self->memory, NR_PAGES * PAGE, MADV_HUGEPAGE));
 	for (unsigned long page = 0; page < NR_PAGES; page++)
 		*host(self->memory, page) = TEST_ACCESS_MARK(page);
@@ -321,10 +322,10 @@ TEST_F(mmu, merged_pages_part_again)
 {
 	bool merged = false;
 
-	if (!test_write_file("/sys/kernel/mm/ksm/run", "1"))
+	if (host_write("/sys/kernel/mm/ksm/run", "1"))
 		SKIP(return, "no page merging in this kernel");
-	test_write_file("/sys/kernel/mm/ksm/sleep_millisecs", "1");
-	test_write_file("/sys/kernel/mm/ksm/pages_to_scan", "1000");
+	host_write("/sys/kernel/mm/ksm/sleep_millisecs", "1");
+	host_write("/sys/kernel/mm/ksm/pages_to_scan", "1000");
 	for (unsigned long page = 0; page < 8; page++)
 		test_access_write(self->vcpu, gpa(page), 0x7777);
 	ASSERT_EQ(0, madvise(self->memory, 8 * PAGE, MADV_MERGEABLE));
@@ -343,7 +344,7 @@ TEST_F(mmu, merged_pages_part_again)
 		EXPECT_EQ(page == 3 ? 0x8888 : 0x7777, test_access_read(self->vcpu, gpa(page)));
 		EXPECT_EQ(page == 3 ? 0x8888 : 0x7777, *host(self->memory, page));
 	}
-	test_write_file("/sys/kernel/mm/ksm/run", "2");
+	host_write("/sys/kernel/mm/ksm/run", "2");
 }
 
 struct pager {
@@ -496,7 +497,7 @@ TEST_F(mmu, tables_shrink_and_grow)
 	for (unsigned int round = 0; round < 3; round++) {
 		for (unsigned long page = 0; page < NR_PAGES; page += 16)
 			test_access_write(self->vcpu, gpa(page), TEST_ACCESS_MARK(page + round));
-		ASSERT_TRUE(test_write_file("/proc/sys/vm/drop_caches", "2"));
+		ASSERT_EQ(0, host_write("/proc/sys/vm/drop_caches", "2"));
 		for (unsigned long page = 0; page < NR_PAGES; page += 16)
 			EXPECT_EQ(TEST_ACCESS_MARK(page + round),
 				  test_access_read(self->vcpu, gpa(page)));

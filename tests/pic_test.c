@@ -184,7 +184,7 @@ TEST_F(pic, state)
 	test_irq_window(self->vcpu);
 	ASSERT_EQ(test_irq_count(self->vcpu), 1);
 	EXPECT_EQ(test_irq_vector(self->vcpu, 0), 0x41);
-	if (test_irq_on_kvm())
+	if (test_on_kvm())
 		return;
 	/* What the chip cannot be in is left out. */
 	memset(&master.chip, 0xff, sizeof(master.chip));

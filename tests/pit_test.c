@@ -87,7 +87,7 @@ TEST(creation)
 	EXPECT_EQ(ioctl(vm->fd, KVM_GET_PIT2, &state), 0);
 	test_vm_free(vm);
 
-	if (test_irq_on_kvm())
+	if (test_on_kvm())
 		return;
 	vm = test_vm_create();
 	config.flags = 2;
@@ -250,7 +250,7 @@ TEST_F(pit, state)
 	test_irq_window(self->vcpu);
 	EXPECT_EQ(test_irq_count(self->vcpu), 0);
 
-	if (test_irq_on_kvm())
+	if (test_on_kvm())
 		return;
 	/* What no counter can be in is reduced, and harms nobody. */
 	memset(&state, 0xff, sizeof(state));

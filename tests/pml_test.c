@@ -15,6 +15,7 @@
 
 #include "kselftest_harness.h"
 #include "lib/access.h"
+#include "lib/host.h"
 #include "lib/vm.h"
 
 #define PAGE		4096ul
@@ -137,7 +138,7 @@ FIXTURE_SETUP(pml)
 	ASSERT_NE(MAP_FAILED, (void *)area);
 	self->memory = (uint8_t *)(((uintptr_t)area + LARGE - 1) & ~(LARGE - 1));
 	ASSERT_EQ(0, madvise(self->memory, NR_PAGES * PAGE, MADV_NOHUGEPAGE));
-	ASSERT_TRUE(test_write_file(PML, "1"));
+	ASSERT_EQ(0, host_write(PML, "1"));
 	start(self);
 	ASSERT_EQ(0, set_slot(self->vm, SLOT_GPA, self->memory, 0));
 }
@@ -146,7 +147,7 @@ FIXTURE_TEARDOWN(pml)
 {
 	test_vcpu_free(self->vcpu);
 	test_vm_free(self->vm);
-	test_write_file(PML, "1");
+	host_write(PML, "1");
 }
 
 TEST_F(pml, writing_costs_no_fault)
@@ -180,7 +181,7 @@ TEST_F(pml, a_vm_keeps_the_way_it_began_with)
 
 	ASSERT_EQ(0, ioctl(self->vm->dev_fd, VITRINE_GET_CAPS, &caps));
 	ASSERT_EQ(1, caps.pml_in_use);
-	ASSERT_TRUE(test_write_file(PML, "0"));
+	ASSERT_EQ(0, host_write(PML, "0"));
 	ASSERT_EQ(0, ioctl(self->vm->dev_fd, VITRINE_GET_CAPS, &caps));
 	EXPECT_EQ(0, caps.pml_in_use);
 	count_round(self->vcpu, EXIT_EPT);
@@ -201,7 +202,7 @@ TEST_F(pml, a_vm_keeps_the_way_it_began_with)
 
 TEST_F(pml, a_large_page_costs_one_fault)
 {
-	test_write_file("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
+	host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	ASSERT_EQ(0, madvise(self->memory, NR_PAGES * PAGE, MADV_HUGEPAGE));
 	memset(self->memory, 0, NR_PAGES * PAGE);
 	EXPECT_GE(4, count_round(self->vcpu, EXIT_EPT));

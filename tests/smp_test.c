@@ -251,7 +251,7 @@ TEST(ring_of_more_vcpus_than_cpus)
 	struct kvm_regs regs;
 	bool hotplug = sysconf(_SC_NPROCESSORS_ONLN) > 1;
 
-	if (test_irq_on_kvm())
+	if (test_on_kvm())
 		SKIP(return, "the emulated machine stands still on KVM when a CPU goes");
 	memcpy(test_vm_hva(vm, RING_GPA), ring_code, ring_code_end - ring_code);
 	for (unsigned int i = 0; i < RING_VCPUS; i++) {
@@ -295,7 +295,7 @@ TEST(ring_of_more_vcpus_than_cpus)
 /* A timer that fires while its vCPU goes away. */
 TEST(free_with_armed_timers)
 {
-	if (test_irq_on_kvm())
+	if (test_on_kvm())
 		SKIP(return, "it starves the emulated machine there");
 	for (unsigned int i = 0; i < 20; i++) {
 		struct test_vm *vm = test_vm_create_irqchip();

@@ -4,10 +4,7 @@
  * registers, does the access, and stops again.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "access.h"
 
@@ -21,7 +18,7 @@ GUEST_CODE(access_guest,
 	   "1: outb %al, $0xe0\n"
 	   "mov %cr3, %rax\n"
 	   "mov %rax, %cr3\n"
-	   "test %rcx, %rcx\n"
+	   "test %rdx, %rdx\n"
 	   "jnz 2f\n"
 	   "mov (%rdi), %rsi\n"
 	   "jmp 1b\n"
@@ -48,13 +45,7 @@ static int run(struct test_vcpu *vcpu)
 
 static int try_access(struct test_vcpu *vcpu, uint64_t gva, uint64_t value, bool write)
 {
-	struct kvm_regs regs;
-
-	test_vcpu_regs(vcpu, &regs);
-	regs.rdi = gva;
-	regs.rsi = value;
-	regs.rcx = write;
-	test_vcpu_set_regs(vcpu, &regs);
+	test_vcpu_set_command(vcpu, gva, value, write);
 	return run(vcpu);
 }
 
@@ -68,14 +59,9 @@ int test_access_try_write(struct test_vcpu *vcpu, uint64_t gva, uint64_t value)
 	return try_access(vcpu, gva, value, true);
 }
 
-static bool is_done(struct test_vcpu *vcpu)
-{
-	return vcpu->run->exit_reason == KVM_EXIT_IO && vcpu->run->io.port == TEST_PORT_SYNC;
-}
-
 bool test_access_resume(struct test_vcpu *vcpu)
 {
-	return !run(vcpu) && is_done(vcpu);
+	return !run(vcpu) && test_vcpu_is_at(vcpu, TEST_PORT_SYNC);
 }
 
 uint64_t test_access_value(struct test_vcpu *vcpu)
@@ -91,7 +77,7 @@ static void access_or_die(struct test_vcpu *vcpu, uint64_t gva, uint64_t value, 
 	int ret = try_access(vcpu, gva, value, write);
 
 	errno = -ret;
-	if (ret || !is_done(vcpu))
+	if (ret || !test_vcpu_is_at(vcpu, TEST_PORT_SYNC))
 		test_die("guest %s at %#llx: exit reason %u", write ? "write" : "read",
 			 (unsigned long long)gva, vcpu->run->exit_reason);
 }
@@ -113,16 +99,4 @@ bool test_access_is_mmio(struct test_vcpu *vcpu, uint64_t gpa, bool write)
 
 	return run->exit_reason == KVM_EXIT_MMIO && run->mmio.phys_addr == gpa &&
 	       run->mmio.len == 8 && !run->mmio.is_write == !write;
-}
-
-bool test_write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool done;
-
-	if (fd < 0)
-		return false;
-	done = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	close(fd);
-	return done;
 }

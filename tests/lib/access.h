@@ -37,7 +37,4 @@ bool test_access_is_mmio(struct test_vcpu *vcpu, uint64_t gpa, bool write);
 /* What fills @pages pages: different in each, never zero. */
 #define TEST_ACCESS_MARK(page)	(0xc0de000000000001ull + ((uint64_t)(page) << 16))
 
-/* Writes @text to @path; false if that cannot be done. */
-bool test_write_file(const char *path, const char *text);
-
 #endif

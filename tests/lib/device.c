@@ -36,7 +36,7 @@ void test_device_run_to(struct test_vcpu *vcpu, struct test_device *device, uint
 	struct kvm_regs regs;
 
 	test_device_run(vcpu, device);
-	if (vcpu->run->exit_reason == KVM_EXIT_IO && vcpu->run->io.port == port)
+	if (test_vcpu_is_at(vcpu, port))
 		return;
 	test_vcpu_regs(vcpu, &regs);
 	test_die("exit reason %u, port %#x instead of port %#x, rip %#llx",

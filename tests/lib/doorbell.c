@@ -5,10 +5,10 @@
 
 enum { OUT8, OUT16, OUT32, STORE8, STORE16, STORE32, STORE64, IN8, LOAD32, XADD32 };
 
-/* The command is in EDI, the address in RSI, the data in RBX. */
+/* The command is in EDI, the address in RSI, the data in RDX. */
 GUEST_CODE(doorbell_server,
 	   "1: outb %al, $0xe0\n"
-	   "mov %ebx, %eax\n mov %esi, %edx\n"
+	   "mov %rdx, %rbx\n mov %edx, %eax\n mov %esi, %edx\n"
 	   "cmp $0, %edi\n je 10f\n"
 	   "cmp $1, %edi\n je 11f\n"
 	   "cmp $2, %edi\n je 12f\n"
@@ -37,21 +37,11 @@ void test_doorbell_start(struct test_vcpu *vcpu)
 	test_vcpu_run_to_sync(vcpu);
 }
 
-static void begin(struct test_vcpu *vcpu, unsigned int command, uint64_t address, uint64_t data)
-{
-	struct kvm_regs regs;
-
-	test_vcpu_regs(vcpu, &regs);
-	regs.rdi = command;
-	regs.rsi = address;
-	regs.rbx = data;
-	test_vcpu_set_regs(vcpu, &regs);
-}
-
 /* Up to the next exit: is it the end of the command? */
 static bool is_done(struct test_vcpu *vcpu)
 {
-	return test_vcpu_run(vcpu) == KVM_EXIT_IO && vcpu->run->io.port == TEST_PORT_SYNC;
+	test_vcpu_run(vcpu);
+	return test_vcpu_is_at(vcpu, TEST_PORT_SYNC);
 }
 
 static void want_io(struct test_vcpu *vcpu, bool in, uint16_t port, unsigned int size)
@@ -76,7 +66,7 @@ static void want_mmio(struct test_vcpu *vcpu, bool write, uint64_t gpa, unsigned
 
 bool test_doorbell_out(struct test_vcpu *vcpu, uint16_t port, unsigned int size, uint32_t data)
 {
-	begin(vcpu, size == 1 ? OUT8 : size == 2 ? OUT16 : OUT32, port, data);
+	test_vcpu_set_command(vcpu, size == 1 ? OUT8 : size == 2 ? OUT16 : OUT32, port, data);
 	if (is_done(vcpu))
 		return true;
 	want_io(vcpu, false, port, size);
@@ -88,8 +78,10 @@ bool test_doorbell_out(struct test_vcpu *vcpu, uint16_t port, unsigned int size,
 
 bool test_doorbell_store(struct test_vcpu *vcpu, uint64_t gpa, unsigned int size, uint64_t data)
 {
-	begin(vcpu, size == 1 ? STORE8 : size == 2 ? STORE16 : size == 4 ? STORE32 : STORE64, gpa,
-	      data);
+	unsigned int command = size == 1 ? STORE8 : size == 2 ? STORE16 :
+			       size == 4 ? STORE32 : STORE64;
+
+	test_vcpu_set_command(vcpu, command, gpa, data);
 	if (is_done(vcpu))
 		return true;
 	want_mmio(vcpu, true, gpa, size);
@@ -102,7 +94,7 @@ bool test_doorbell_store(struct test_vcpu *vcpu, uint64_t gpa, unsigned int size
 
 bool test_doorbell_in(struct test_vcpu *vcpu, uint16_t port, uint8_t data)
 {
-	begin(vcpu, IN8, port, 0);
+	test_vcpu_set_command(vcpu, IN8, port, 0);
 	if (is_done(vcpu))
 		return true;
 	want_io(vcpu, true, port, 1);
@@ -113,7 +105,7 @@ bool test_doorbell_in(struct test_vcpu *vcpu, uint16_t port, uint8_t data)
 
 bool test_doorbell_load(struct test_vcpu *vcpu, uint64_t gpa, uint32_t data)
 {
-	begin(vcpu, LOAD32, gpa, 0);
+	test_vcpu_set_command(vcpu, LOAD32, gpa, 0);
 	if (is_done(vcpu))
 		return true;
 	want_mmio(vcpu, false, gpa, 4);
@@ -124,7 +116,7 @@ bool test_doorbell_load(struct test_vcpu *vcpu, uint64_t gpa, uint32_t data)
 
 bool test_doorbell_xadd(struct test_vcpu *vcpu, uint64_t gpa, uint32_t data)
 {
-	begin(vcpu, XADD32, gpa, data);
+	test_vcpu_set_command(vcpu, XADD32, gpa, data);
 	if (is_done(vcpu))
 		test_die("nobody was asked for what stands at %#llx", (unsigned long long)gpa);
 	want_mmio(vcpu, false, gpa, 4);

@@ -27,8 +27,6 @@ struct irq_log {
 	uint32_t eoi_word;
 };
 
-enum { READ, WRITE, IN, OUT, RDMSR, WRMSR, WINDOW, HALT, SPIN, RDTSC };
-
 /* The command is in EDI, its operands in RSI and RDX, its answer in RAX. */
 GUEST_CODE(irq_server,
 	   /*
@@ -50,6 +48,7 @@ GUEST_CODE(irq_server,
 	   "cmp $7, %edi\n je 17f\n"
 	   "cmp $8, %edi\n je 18f\n"
 	   "cmp $9, %edi\n je 19f\n"
+	   "cmp $10, %edi\n je 20f\n"
 	   "ud2\n"
 	   "10: mov (%rsi), %eax\n jmp 1b\n"
 	   "11: mov %edx, (%rsi)\n jmp 1b\n"
@@ -61,7 +60,8 @@ GUEST_CODE(irq_server,
 	   "17: sti\n hlt\n cli\n jmp 1b\n"
 	   "18: rdtsc\n shl $32, %rdx\n or %rdx, %rax\n sub %r8, %rax\n cmp %rsi, %rax\n jb 18b\n"
 	   "jmp 1b\n"
-	   "19: rdtsc\n shl $32, %rdx\n or %rdx, %rax\n jmp 1b\n");
+	   "19: rdtsc\n shl $32, %rdx\n or %rdx, %rax\n jmp 1b\n"
+	   "20: call *%rsi\n jmp 1b\n");
 
 /* On the stack: the saved registers, the vector, then the CPU's frame. */
 GUEST_CODE(irq_handler,
@@ -152,22 +152,11 @@ unsigned int test_irq_eoi_writes(struct test_vcpu *vcpu)
 	return log_of(vcpu)->eoi_writes;
 }
 
-static void begin(struct test_vcpu *vcpu, unsigned int command, uint64_t rsi, uint64_t rdx)
-{
-	struct kvm_regs regs;
-
-	test_vcpu_regs(vcpu, &regs);
-	regs.rdi = command;
-	regs.rsi = rsi;
-	regs.rdx = rdx;
-	test_vcpu_set_regs(vcpu, &regs);
-}
-
 static uint64_t command(struct test_vcpu *vcpu, unsigned int command, uint64_t rsi, uint64_t rdx)
 {
 	struct kvm_regs regs;
 
-	begin(vcpu, command, rsi, rdx);
+	test_vcpu_set_command(vcpu, command, rsi, rdx);
 	test_vcpu_run_to_sync(vcpu);
 	test_vcpu_regs(vcpu, &regs);
 	return regs.rax;
@@ -175,22 +164,22 @@ static uint64_t command(struct test_vcpu *vcpu, unsigned int command, uint64_t r
 
 uint32_t test_irq_read(struct test_vcpu *vcpu, uint64_t gpa)
 {
-	return command(vcpu, READ, gpa, 0);
+	return command(vcpu, TEST_IRQ_READ, gpa, 0);
 }
 
 void test_irq_write(struct test_vcpu *vcpu, uint64_t gpa, uint32_t value)
 {
-	command(vcpu, WRITE, gpa, value);
+	command(vcpu, TEST_IRQ_WRITE, gpa, value);
 }
 
 uint8_t test_irq_in(struct test_vcpu *vcpu, uint16_t port)
 {
-	return command(vcpu, IN, port, 0);
+	return command(vcpu, TEST_IRQ_IN, port, 0);
 }
 
 void test_irq_out(struct test_vcpu *vcpu, uint16_t port, uint8_t value)
 {
-	command(vcpu, OUT, port, value);
+	command(vcpu, TEST_IRQ_OUT, port, value);
 }
 
 /* RDMSR and WRMSR are two bytes long; on #GP the guest goes on behind them. */
@@ -199,7 +188,7 @@ static bool msr_command(struct test_vcpu *vcpu, unsigned int command, uint32_t m
 	struct test_exception exception;
 	struct kvm_run *run = vcpu->run;
 
-	begin(vcpu, command, msr, value);
+	test_vcpu_set_command(vcpu, command, msr, value);
 	if (test_vcpu_run(vcpu) != KVM_EXIT_IO)
 		test_die("exit reason %u at MSR %#x", run->exit_reason, msr);
 	if (run->io.port == TEST_PORT_SYNC)
@@ -222,7 +211,7 @@ bool test_irq_rdmsr(struct test_vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	struct kvm_regs regs;
 
-	if (!msr_command(vcpu, RDMSR, msr, 0))
+	if (!msr_command(vcpu, TEST_IRQ_RDMSR, msr, 0))
 		return false;
 	test_vcpu_regs(vcpu, &regs);
 	*value = regs.rax;
@@ -231,7 +220,7 @@ bool test_irq_rdmsr(struct test_vcpu *vcpu, uint32_t msr, uint64_t *value)
 
 bool test_irq_wrmsr(struct test_vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	return msr_command(vcpu, WRMSR, msr, value);
+	return msr_command(vcpu, TEST_IRQ_WRMSR, msr, value);
 }
 
 uint64_t test_irq_msr(struct test_vcpu *vcpu, uint32_t msr)
@@ -251,27 +240,27 @@ void test_irq_set_msr(struct test_vcpu *vcpu, uint32_t msr, uint64_t value)
 
 uint64_t test_irq_rdtsc(struct test_vcpu *vcpu)
 {
-	return command(vcpu, RDTSC, 0, 0);
+	return command(vcpu, TEST_IRQ_RDTSC, 0, 0);
 }
 
 void test_irq_window(struct test_vcpu *vcpu)
 {
-	command(vcpu, WINDOW, 0, 0);
+	command(vcpu, TEST_IRQ_WINDOW, 0, 0);
 }
 
 void test_irq_halt(struct test_vcpu *vcpu)
 {
-	command(vcpu, HALT, 0, 0);
+	command(vcpu, TEST_IRQ_HALT, 0, 0);
 }
 
 void test_irq_begin_halt(struct test_vcpu *vcpu)
 {
-	begin(vcpu, HALT, 0, 0);
+	test_vcpu_set_command(vcpu, TEST_IRQ_HALT, 0, 0);
 }
 
 void test_irq_begin_wrmsr(struct test_vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	begin(vcpu, WRMSR, msr, value);
+	test_vcpu_set_command(vcpu, TEST_IRQ_WRMSR, msr, value);
 }
 
 void test_irq_spin(struct test_vcpu *vcpu, uint64_t ticks)
@@ -279,7 +268,7 @@ void test_irq_spin(struct test_vcpu *vcpu, uint64_t ticks)
 	uint64_t now = test_irq_rdtsc(vcpu);
 	struct kvm_regs regs;
 
-	begin(vcpu, SPIN, ticks, 0);
+	test_vcpu_set_command(vcpu, TEST_IRQ_SPIN, ticks, 0);
 	test_vcpu_regs(vcpu, &regs);
 	regs.r8 = now;
 	test_vcpu_set_regs(vcpu, &regs);
@@ -314,9 +303,4 @@ int test_irq_line(struct test_vm *vm, uint32_t gsi, int level)
 	if (ioctl(vm->fd, KVM_IRQ_LINE_STATUS, &line))
 		test_die("KVM_IRQ_LINE_STATUS");
 	return (int32_t)line.status;
-}
-
-bool test_irq_on_kvm(void)
-{
-	return strstr(test_dev_path(), "kvm");
 }

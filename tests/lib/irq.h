@@ -27,6 +27,21 @@ enum test_irq_eoi {
 	TEST_EOI_PV,		/* by the word of MSR_KVM_PV_EOI_EN, or else as in x2APIC mode */
 };
 
+/* What the guest finds in EDI, with operands in RSI and RDX, when it is let go from TEST_PORT_SYNC. */
+enum test_irq_command {
+	TEST_IRQ_READ,
+	TEST_IRQ_WRITE,
+	TEST_IRQ_IN,
+	TEST_IRQ_OUT,
+	TEST_IRQ_RDMSR,
+	TEST_IRQ_WRMSR,
+	TEST_IRQ_WINDOW,
+	TEST_IRQ_HALT,
+	TEST_IRQ_SPIN,		/* from R8, for RSI ticks */
+	TEST_IRQ_RDTSC,
+	TEST_IRQ_CALL,		/* code at RSI, which returns */
+};
+
 /* Starts the guest in long mode; each vCPU has its own stack and its own list of interrupts. */
 void test_irq_start(struct test_vcpu *vcpu, unsigned int id, enum test_irq_eoi eoi);
 void test_irq_set_eoi(struct test_vcpu *vcpu, enum test_irq_eoi eoi);
@@ -64,7 +79,5 @@ void test_irq_clear(struct test_vcpu *vcpu);
 
 /* KVM_IRQ_LINE_STATUS: its status. */
 int test_irq_line(struct test_vm *vm, uint32_t gsi, int level);
-/* Are the tests run on KVM itself? For the few rules that it keeps less strictly than the SDM. */
-bool test_irq_on_kvm(void);
 
 #endif

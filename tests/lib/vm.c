@@ -425,6 +425,22 @@ void test_vcpu_set_regs(struct test_vcpu *vcpu, const struct kvm_regs *regs)
 	must(vcpu->fd, KVM_SET_REGS, regs);
 }
 
+void test_vcpu_set_command(struct test_vcpu *vcpu, uint64_t rdi, uint64_t rsi, uint64_t rdx)
+{
+	struct kvm_regs regs;
+
+	test_vcpu_regs(vcpu, &regs);
+	regs.rdi = rdi;
+	regs.rsi = rsi;
+	regs.rdx = rdx;
+	test_vcpu_set_regs(vcpu, &regs);
+}
+
+bool test_vcpu_is_at(const struct test_vcpu *vcpu, uint16_t port)
+{
+	return vcpu->run->exit_reason == KVM_EXIT_IO && vcpu->run->io.port == port;
+}
+
 void test_vcpu_sregs(struct test_vcpu *vcpu, struct kvm_sregs *sregs)
 {
 	must(vcpu->fd, KVM_GET_SREGS, sregs);

@@ -133,6 +133,10 @@ void test_vcpu_regs(struct test_vcpu *vcpu, struct kvm_regs *regs);
 void test_vcpu_set_regs(struct test_vcpu *vcpu, const struct kvm_regs *regs);
 void test_vcpu_sregs(struct test_vcpu *vcpu, struct kvm_sregs *sregs);
 void test_vcpu_set_sregs(struct test_vcpu *vcpu, const struct kvm_sregs *sregs);
+/* For a guest that waits at a port for what it is to do next: RDI, RSI and RDX. */
+void test_vcpu_set_command(struct test_vcpu *vcpu, uint64_t rdi, uint64_t rsi, uint64_t rdx);
+/* After a RUN: did it end at the port, TEST_PORT_SYNC for one? */
+bool test_vcpu_is_at(const struct test_vcpu *vcpu, uint16_t port);
 /* KVM_GET_MSRS and KVM_SET_MSRS of one MSR: 1 if done, 0 if refused, or -1 with errno. */
 int test_vcpu_get_msr(struct test_vcpu *vcpu, uint32_t msr, uint64_t *value);
 int test_vcpu_set_msr(struct test_vcpu *vcpu, uint32_t msr, uint64_t value);
