@@ -51,7 +51,7 @@ if [ -n "$debug" ]; then
 	# Its checks make everything about five times slower, and its shadow takes memory.
 	limit_lab=600 boot_timeout=7200
 	boot_kernel=$CACHE/kernel/6.1-debug
-	boot_options='--memory 2048'
+	boot_options='--memory 1280'
 fi
 export LAB_KERNEL=$kernel LONG=${long:+1}
 lab_usual='--cpus 2 --memory 1024'
