@@ -23,10 +23,10 @@
  * monitors->steer, but for wait queues.
  *
  * vm->srcu protects readers of memory slots, buses, routing, irqfds that resample, the MSR filter
- * and the exit policy. It is taken by the handlers that read them and never held in the guest or while a vCPU
- * halts: a writer would wait for as long. But who needs memory of the VMM's waits for it as a
- * reader, which can be for as long as the VMM likes (userfaultfd). So a writer waits for readers
- * under no lock that other VMs want, nor in a work item.
+ * and the exit policy. It is taken by the handlers that read them and never held in the guest or
+ * while a vCPU halts: a writer would wait for as long. But who needs memory of the VMM's waits for
+ * it as a reader, which can be for as long as the VMM likes (userfaultfd). So a writer waits for
+ * readers under no lock that other VMs want, nor in a work item.
  *
  * Tags on members: [I] immutable after creation, [m] vm->lock, [s] vm->slots_lock for writers and
  * vm->srcu for readers, [q] vm->irq.lock for writers and vm->srcu for readers, [v] vcpu->mutex, [n]

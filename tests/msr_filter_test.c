@@ -450,7 +450,9 @@ TEST_F(filter, holds_nobody_else_up)
 					 .mode = UFFDIO_REGISTER_MODE_MISSING };
 	struct uffdio_copy fill = { .dst = (uintptr_t)memory, .src = (uintptr_t)copy,
 				    .len = sizeof(copy) };
-	struct caller callers[3] = { { .vcpu = self->vcpu }, { .vm = self->vm }, { .vm = self->vm } };
+	struct caller callers[3] = {
+		{ .vcpu = self->vcpu }, { .vm = self->vm }, { .vm = self->vm },
+	};
 	void *(*const calls[3])(void *arg) = { run_vcpu, change_filter, call_vm };
 	struct pollfd poller = { .events = POLLIN };
 	pthread_t threads[3];

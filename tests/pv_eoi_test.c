@@ -69,8 +69,10 @@ static void take(struct test_vcpu *vcpu, uint8_t vector)
 TEST_F(pv_eoi, msr)
 {
 	static uint8_t page[4096] __attribute__((aligned(4096)));
-	const uint64_t bad[] = { self->gpa | 2 | ENABLED, self->gpa | 2, TEST_MEMORY_BYTES | ENABLED,
-				 ~3ull | ENABLED, (MOVED_GPA + 8) | ENABLED };
+	const uint64_t bad[] = {
+		self->gpa | 2 | ENABLED, self->gpa | 2, TEST_MEMORY_BYTES | ENABLED,
+		~3ull | ENABLED, (MOVED_GPA + 8) | ENABLED,
+	};
 	uint64_t value;
 
 	/* The guest could not clear it there. */

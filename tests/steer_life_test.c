@@ -23,7 +23,6 @@
 #include "lib/steer.h"
 #include "lib/vm.h"
 
-
 /* CPUID of leaf ESI, subleaf EDI; the answer is in R8, R9, R10, R11. */
 GUEST_CODE(guest_cpuid, "1: " GUEST_SYNC
 	   "mov %esi, %eax\nmov %edi, %ecx\ncpuid\n"
@@ -231,7 +230,8 @@ TEST_F(steer, what_is_refused)
 /* A tool in a process of its own, which answers at random until it is killed. */
 static void tool(int dev_fd, uint64_t vm_id, unsigned int seed)
 {
-	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK + seed % 2, 0, 0xffffffff);
+	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK + seed % 2, 0,
+					    0xffffffff);
 	struct vitrine_exit_event event;
 	int fd = test_attach(dev_fd, vm_id, VITRINE_ATTACH_STEER);
 

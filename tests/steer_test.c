@@ -161,7 +161,8 @@ TEST_F(steer, told_after_it)
 
 TEST_F(steer, msrs_that_do_without_exits_exit_if_a_rule_names_them)
 {
-	struct vitrine_rule fs = test_rule(VITRINE_ON_RDMSR, VITRINE_DO_ASK, MSR_FS_BASE, MSR_FS_BASE);
+	struct vitrine_rule fs = test_rule(VITRINE_ON_RDMSR, VITRINE_DO_ASK, MSR_FS_BASE,
+					   MSR_FS_BASE);
 	struct vitrine_exit_event event;
 	struct vitrine_answer reply;
 	struct kvm_regs regs;

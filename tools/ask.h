@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What "vitrine ask" is told on its command line: rules and answers, as text and as the kernel takes
- * them. Touches no device.
+ * What "vitrine ask" is told on its command line: rules and answers, as text and as the kernel
+ * takes them. Touches no device.
  */
 #ifndef VITRINE_ASK_H
 #define VITRINE_ASK_H

@@ -172,7 +172,7 @@ static int parse_assignment(const char *word, struct ask_answer *answer, struct 
 	} else if (!strcmp(name, "cr2")) {
 		answer->cr2 = value;
 	} else {
-		return refuse(err, "answer '%s': no register, and not inject= (0 to 31), error= (16 bits) or cr2=",
+		return refuse(err, "answer '%s': no register; inject= has 0 to 31, error= 16 bits",
 			      word);
 	}
 	return 0;

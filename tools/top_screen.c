@@ -62,7 +62,9 @@ static void bar(int y, int attributes)
 /* The newest @width rates, by height; the highest of them is the full one. */
 static void sparkline(int y, int x, const float *rates, int width)
 {
-	static const char *const high[] = { " ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█" };
+	static const char *const high[] = {
+		" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█",
+	};
 	static const char low[] = " ..--==##";
 	float most = 0;
 	int i, step;

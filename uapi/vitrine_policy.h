@@ -23,17 +23,17 @@
  *	VITRINE_ON_RDTSC	0: RDTSC, 1: RDTSCP	-		-
  *	VITRINE_ON_XSETBV	register		-		new value
  *
- * Exceptions are those that an instruction of the guest's raises as a fault: 0, 5 to 7, 10 to 14, 16
- * and 19. Strings (INS, OUTS) count as one IN or OUT and have no value. A CR write fits if one of the bits
- * of @mask changes (0: any write); for the others (value & mask) must be equal to @match. CR8 is
- * seen only where the guest's writes to it exit (module parameter tpr_shadow=0).
+ * Exceptions are those that an instruction of the guest's raises as a fault: 0, 5 to 7, 10 to 14,
+ * 16 and 19. Strings (INS, OUTS) count as one IN or OUT and have no value. A CR write fits if one
+ * of the bits of @mask changes (0: any write); for the others (value & mask) must be equal to
+ * @match. CR8 is seen only where the guest's writes to it exit (module parameter tpr_shadow=0), and
+ * what the processor does of the APIC (apicv=1) is not seen as MSRs.
  *
  * VITRINE_SET_POLICY
  *	In: struct vitrine_policy with @nr rules behind it. Takes the place of all rules there were;
  *	@nr 0 ends the policy. Returns when every vCPU goes by the new rules; an event that waits
  *	for its answer goes on waiting. E2BIG above VITRINE_MAX_RULES, EINVAL with a line in the
- *	kernel log at debug level that names the field, EOPNOTSUPP for a class that this CPU cannot
- *	intercept, EPERM on an observer's fd.
+ *	kernel log at debug level that names the field, EPERM on an observer's fd.
  *
  * VITRINE_NEXT_EVENT
  *	Out: struct vitrine_exit_event, the one that has waited longest and was not fetched yet.
@@ -41,8 +41,8 @@
  *	may wait, one a vCPU.
  *
  * VITRINE_ANSWER
- *	In: struct vitrine_answer. ENOENT if that event does not wait any more: its time was over, or
- *	the VMM changed the vCPU's registers meanwhile, and the guest will do it anew. EINVAL for
+ *	In: struct vitrine_answer. ENOENT if that event does not wait any more: its time was over,
+ *	or the VMM changed the vCPU's registers meanwhile, and the guest will do it anew. EINVAL for
  *	what the guest cannot take, and for a RIP other than the event's with VITRINE_ADVANCE.
  *
  * VITRINE_SET_TIMEOUT
@@ -169,7 +169,7 @@ struct vitrine_exit_event {
 
 /* struct vitrine_answer.verdict */
 #define VITRINE_GO_ON		0	/* the usual handling */
-#define VITRINE_DONE		1	/* nothing more; VITRINE_ADVANCE to go behind the instruction */
+#define VITRINE_DONE		1	/* nothing more; VITRINE_ADVANCE: the next instruction */
 #define VITRINE_INJECT		2	/* an exception in place of it */
 
 /* struct vitrine_answer.flags */

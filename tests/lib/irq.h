@@ -27,7 +27,7 @@ enum test_irq_eoi {
 	TEST_EOI_PV,		/* by the word of MSR_KVM_PV_EOI_EN, or else as in x2APIC mode */
 };
 
-/* What the guest finds in EDI, with operands in RSI and RDX, when it is let go from TEST_PORT_SYNC. */
+/* What the guest finds in EDI, with operands in RSI and RDX, when TEST_PORT_SYNC lets it go. */
 enum test_irq_command {
 	TEST_IRQ_READ,
 	TEST_IRQ_WRITE,

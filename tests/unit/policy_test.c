@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /* build: kmod/monitor/policy.c */
 /*
- * Rules of an exit policy: what a rule may say, and which one decides, against a plain search of the
- * rules in the order they were given.
+ * Rules of an exit policy: what a rule may say, and which one decides, against a plain search of
+ * the rules in the order they were given.
  */
 #include <string.h>
 
