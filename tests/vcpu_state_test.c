@@ -102,6 +102,37 @@ TEST_F(state, injects_exception)
 	EXPECT_EQ(0, events.exception.injected);
 }
 
+/*
+ * An error code where the exception has none, none where it has one, or one that is too wide: an
+ * entry with it would be refused, and must not be tried.
+ */
+TEST_F(state, exceptions_that_no_cpu_delivers)
+{
+	unsigned int nr, has_error, mode;
+
+	for (nr = 0; nr < 32; nr++) {
+		for (has_error = 0; has_error < 2 && nr != NMI; has_error++) {
+			for (mode = 0; mode < 2; mode++) {
+				struct kvm_vcpu_events events = { .exception = {
+					.injected = 1, .nr = nr, .has_error_code = has_error,
+					.error_code = ~0u } };
+
+				if (mode)
+					test_vcpu_long_mode(self->vcpu, GUEST_BLOB(guest_loop));
+				else
+					test_vcpu_real_mode(self->vcpu, GUEST_BLOB(guest_loop));
+				ASSERT_EQ(0, set_events(self->vcpu, &events));
+				self->vcpu->run->exit_reason = 0;
+				EXPECT_EQ(0, ioctl(self->vcpu->fd, KVM_RUN, 0));
+				EXPECT_NE(KVM_EXIT_FAIL_ENTRY, self->vcpu->run->exit_reason) {
+					TH_LOG("vector %u, error code %u, mode %u", nr, has_error,
+					       mode);
+				}
+			}
+		}
+	}
+}
+
 /* With the capability a pending exception is told apart, and brings CR2 or DR6 with it. */
 TEST_F(state, exception_payload)
 {

@@ -166,13 +166,13 @@ static int parse_assignment(const char *word, struct ask_answer *answer, struct 
 		answer->verdict = VITRINE_INJECT;
 		answer->flags &= ~VITRINE_ADVANCE;
 		answer->vector = (uint32_t)value;
-	} else if (!strcmp(name, "error") && value <= UINT16_MAX) {
+	} else if (!strcmp(name, "error") && value <= 0x7fff) {
 		answer->flags |= VITRINE_HAS_ERROR;
 		answer->error_code = (uint32_t)value;
 	} else if (!strcmp(name, "cr2")) {
 		answer->cr2 = value;
 	} else {
-		return refuse(err, "answer '%s': no register; inject= has 0 to 31, error= 16 bits",
+		return refuse(err, "answer '%s': no register; inject= has 0 to 31, error= 15 bits",
 			      word);
 	}
 	return 0;

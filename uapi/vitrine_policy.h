@@ -183,7 +183,7 @@ struct vitrine_exit_event {
  * @verdict: VITRINE_GO_ON, _DONE, _INJECT; after VITRINE_DO_TELL the first only
  * @flags: VITRINE_SET_REGS, _ADVANCE, _HAS_ERROR
  * @vector: with VITRINE_INJECT: of the exception, 0 to 31 but not 2 (NMI)
- * @error_code: with VITRINE_HAS_ERROR
+ * @error_code: with VITRINE_HAS_ERROR, 15 bits; for the vectors that have one: 8, 10 to 14, 17
  * @cr2: with VITRINE_INJECT of vector 14
  * @regs: with VITRINE_SET_REGS; of RFLAGS only what POPF at CPL 0 could change
  */

@@ -57,10 +57,16 @@ void vitrine_steer_end(struct vitrine_steer *steer)
 	spin_lock(&steer->lock);
 	/* Who opens an event after this sees that nobody is there. */
 	WRITE_ONCE(steer->poll, NULL);
-	list_for_each_entry(ask, &steer->waiting, node)
+	list_splice_tail_init(&steer->fetched, &steer->waiting);
+	/* For good: another monitor may come before they have woken up. */
+	while (!list_empty(&steer->waiting)) {
+		ask = list_first_entry(&steer->waiting, struct vitrine_ask, node);
+		list_del_init(&ask->node);
+		if (ask->state == VITRINE_ASK_OPEN)
+			ask->answer = (struct vitrine_answer) { .verdict = VITRINE_GO_ON };
+		WRITE_ONCE(ask->state, VITRINE_ASK_ANSWERED);
 		wake_up(&ask->wait);
-	list_for_each_entry(ask, &steer->fetched, node)
-		wake_up(&ask->wait);
+	}
 	spin_unlock(&steer->lock);
 }
 

@@ -170,7 +170,7 @@ static long check_answer(const struct vitrine_answer *answer)
 /* "Event Injection": exceptions that come with an error code, and no others. */
 static bool has_error_code(u32 vector)
 {
-	return vector == X86_TRAP_DF || vector == X86_TRAP_AC || vector == 21 ||
+	return vector == X86_TRAP_DF || vector == X86_TRAP_AC ||
 	       (vector >= X86_TRAP_TS && vector <= X86_TRAP_PF);
 }
 
@@ -192,8 +192,8 @@ static long check_fits(const struct vitrine_answer *answer, const struct vitrine
 		if (error != (protected_mode && has_error_code(answer->vector)))
 			return REFUSE("flags", answer->flags,
 				      "have an error code if and only if the exception has");
-		if (error && answer->error_code >> 16)
-			return REFUSE("error_code", answer->error_code, "fit in 16 bits");
+		if (error && answer->error_code >> 15)
+			return REFUSE("error_code", answer->error_code, "fit in 15 bits");
 	}
 	return 0;
 }

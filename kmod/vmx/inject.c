@@ -7,12 +7,19 @@
 #include <linux/percpu.h>
 #include <asm/debugreg.h>
 #include <asm/processor-flags.h>
+#include <asm/trapnr.h>
 
 #include "../regs.h"
 #include "../vm.h"
 #include "vmx.h"
 
 #define INTR_SHADOW	(GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)
+
+/* SDM, "Checks on VM-Entry Control Fields": event injection */
+#define WITH_ERROR_CODE	(BIT(X86_TRAP_DF) | BIT(X86_TRAP_TS) | BIT(X86_TRAP_NP) |	\
+			 BIT(X86_TRAP_SS) | BIT(X86_TRAP_GP) | BIT(X86_TRAP_PF) |	\
+			 BIT(X86_TRAP_AC))
+#define ERROR_CODE_MASK	0x7fffu
 
 void vmx_leave_hlt(struct vitrine_vcpu *vcpu)
 {
@@ -25,10 +32,15 @@ void vmx_inject(struct vitrine_vcpu *vcpu, const struct vitrine_injection *inj)
 	const struct vitrine_event *event = &inj->event;
 	u32 info = INTR_INFO_VALID_MASK | event->type << 8 | event->vector;
 
-	/* Real mode knows no error codes, and an entry that delivers one is refused. */
-	if (event->has_error && vcpu->cr0 & X86_CR0_PE) {
+	/*
+	 * By the vector, as an entry that delivers an error code with any other, or none with
+	 * these, or a wide one, is refused; and a VMM may ask for that. Real mode knows none.
+	 */
+	if (event->type == VITRINE_EVENT_EXCEPTION && vcpu->cr0 & X86_CR0_PE &&
+	    WITH_ERROR_CODE & BIT(event->vector)) {
 		info |= INTR_INFO_DELIVER_CODE_MASK;
-		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE, event->error_code);
+		vmcs_write(VM_ENTRY_EXCEPTION_ERROR_CODE,
+			   event->has_error ? event->error_code & ERROR_CODE_MASK : 0);
 	}
 	if (event->type >= VITRINE_EVENT_SOFT_INTERRUPT)
 		vmcs_write(VM_ENTRY_INSTRUCTION_LEN, event->insn_len);
