@@ -41,7 +41,7 @@ done
 
 limit_unit=120
 limit_lab=45
-boot_timeout=540
+boot_timeout=900
 if [ -n "$long" ]; then
 	limit_unit=900 limit_lab=900 boot_timeout=7200
 fi
