@@ -109,32 +109,32 @@ static long steer_ioctl_set_policy(void *obj, struct vitrine_ioctl_arg *arg)
 	return set_rules(obj, rules);
 }
 
-/* Only who steers: an observer must not take events away. */
-static struct vitrine_steer *lock_steer(struct vitrine_monitor *monitor)
+/* Only who steers: an observer must not take events away. Under steer->lock. */
+static bool steers(const struct vitrine_monitor *monitor)
 {
-	struct vitrine_steer *steer = &monitor->all->steer;
-
-	spin_lock(&steer->lock);
-	if (steer->poll == &monitor->wait)
-		return steer;
-	spin_unlock(&steer->lock);
-	return NULL;
+	return monitor->all->steer.poll == &monitor->wait;
 }
 
 static long steer_ioctl_next_event(void *obj, struct vitrine_ioctl_arg *arg)
 {
-	struct vitrine_steer *steer = lock_steer(obj);
+	struct vitrine_monitor *monitor = obj;
+	struct vitrine_steer *steer = &monitor->all->steer;
 	struct vitrine_ask *ask;
+	long ret = -EPERM;
 
-	if (!steer)
-		return -EPERM;
+	spin_lock(&steer->lock);
+	if (!steers(monitor))
+		goto out;
+	ret = -EAGAIN;
 	ask = list_first_entry_or_null(&steer->waiting, struct vitrine_ask, node);
-	if (ask) {
-		list_move_tail(&ask->node, &steer->fetched);
-		*(struct vitrine_exit_event *)arg->data = ask->event;
-	}
+	if (!ask)
+		goto out;
+	list_move_tail(&ask->node, &steer->fetched);
+	*(struct vitrine_exit_event *)arg->data = ask->event;
+	ret = 0;
+out:
 	spin_unlock(&steer->lock);
-	return ask ? 0 : -EAGAIN;
+	return ret;
 }
 
 #define REFUSE(field, value, rule) ({						\
@@ -211,42 +211,48 @@ static struct vitrine_ask *find_event(struct vitrine_steer *steer, u64 seq)
 static long steer_ioctl_answer(void *obj, struct vitrine_ioctl_arg *arg)
 {
 	const struct vitrine_answer *answer = arg->data;
-	struct vitrine_steer *steer;
+	struct vitrine_monitor *monitor = obj;
+	struct vitrine_steer *steer = &monitor->all->steer;
 	struct vitrine_ask *ask;
 	long ret = check_answer(answer);
 
 	if (ret)
 		return ret;
-	steer = lock_steer(obj);
-	if (!steer)
-		return -EPERM;
+	ret = -EPERM;
+	spin_lock(&steer->lock);
+	if (!steers(monitor))
+		goto out;
 	ask = find_event(steer, answer->seq);
 	ret = ask ? check_fits(answer, &ask->event, ask->event.cr0 & X86_CR0_PE) : -ENOENT;
-	if (!ret) {
-		ask->answer = *answer;
-		WRITE_ONCE(ask->state, VITRINE_ASK_ANSWERED);
-		wake_up(&ask->wait);
-	}
+	if (ret)
+		goto out;
+	ask->answer = *answer;
+	WRITE_ONCE(ask->state, VITRINE_ASK_ANSWERED);
+	wake_up(&ask->wait);
+out:
 	spin_unlock(&steer->lock);
 	return ret;
 }
 
 static long steer_ioctl_set_timeout(void *obj, struct vitrine_ioctl_arg *arg)
 {
+	struct vitrine_monitor *monitor = obj;
+	struct vitrine_steer *steer = &monitor->all->steer;
 	u32 ms = *(u32 *)arg->data;
-	struct vitrine_steer *steer;
+	long ret = -EPERM;
 
 	if (!ms || ms > MAX_TIMEOUT_MS) {
 		pr_debug_ratelimited("VITRINE_SET_TIMEOUT: %u ms, must be 1 to %u\n", ms,
 				     MAX_TIMEOUT_MS);
 		return -EINVAL;
 	}
-	steer = lock_steer(obj);
-	if (!steer)
-		return -EPERM;
-	steer->timeout_ms = ms;
+	spin_lock(&steer->lock);
+	if (steers(monitor)) {
+		steer->timeout_ms = ms;
+		ret = 0;
+	}
 	spin_unlock(&steer->lock);
-	return 0;
+	return ret;
 }
 
 const struct vitrine_ioctl vitrine_steer_ioctls[] = {
