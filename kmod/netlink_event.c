@@ -65,7 +65,7 @@ err_free:
 	WARN_ON_ONCE(1);	/* EVENT_BYTES is too little */
 	nlmsg_free(skb);
 err_lost:
-	genl_set_err(&vitrine_netlink_family, net, 0, VITRINE_NL_GROUP_LIFE_INDEX, ENOBUFS);
+	genl_set_err(&vitrine_netlink_family, net, 0, VITRINE_NL_GROUP_LIFE_INDEX, -ENOBUFS);
 }
 
 void vitrine_netlink_event(struct vitrine_vm *vm, struct vitrine_vcpu *vcpu,

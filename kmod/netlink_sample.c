@@ -69,7 +69,7 @@ static void sample_all(void)
 		send(skb);
 	if (!whole)
 		genl_set_err(&vitrine_netlink_family, &init_net, 0, VITRINE_NL_GROUP_STATS_INDEX,
-			     ENOBUFS);
+			     -ENOBUFS);
 }
 
 static void sample_work(struct work_struct *work)
