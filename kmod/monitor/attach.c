@@ -167,19 +167,23 @@ static void log_attach(u64 vm_id, u32 flags, const char *refused)
 static int admit(struct vitrine_monitors *all, struct vitrine_monitor *monitor, u32 flags)
 {
 	const char *why;
+	int ret = 0;
 
 	if (!all->vm && !all->forbidden)
 		return -ESRCH;
 	why = refusal(all);
-	log_attach(monitor->vm_id, flags, why);
-	if (why)
-		return -EPERM;
-	if (all->nr == VITRINE_MAX_MONITORS || (flags & VITRINE_ATTACH_STEER && all->steering)) {
-		pr_debug_ratelimited("VITRINE_ATTACH: VM %llu %s\n", monitor->vm_id,
-				     all->nr == VITRINE_MAX_MONITORS ? "has too many monitors" :
-								       "is steered already");
-		return -EBUSY;
+	if (why) {
+		ret = -EPERM;
+	} else if (all->nr == VITRINE_MAX_MONITORS) {
+		why = "it has too many monitors";
+		ret = -EBUSY;
+	} else if (flags & VITRINE_ATTACH_STEER && all->steering) {
+		why = "it is steered already";
+		ret = -EBUSY;
 	}
+	log_attach(monitor->vm_id, flags, why);
+	if (ret)
+		return ret;
 	list_add_tail(&monitor->node, &all->list);
 	all->nr++;
 	if (flags & VITRINE_ATTACH_STEER) {

@@ -51,7 +51,6 @@ struct vmx_vcpu {
 	unsigned int enter_flags;	/* [v] but VMX_ENTER_RESUME, which follows @launched */
 	u64 host_cr3;			/* [c] what HOST_CR3 holds */
 	u64 host_cr4;			/* [c] what HOST_CR4 holds */
-	u64 host_debugctl;		/* [c] */
 	u64 eptp;			/* [v] */
 
 	u32 cpu_ctls;			/* [v] what the VMCS holds */
