@@ -23,6 +23,8 @@
 #include "lib/steer.h"
 #include "lib/vm.h"
 
+#define SOON_MS	10000	/* much less than the 30 s that an event waits */
+
 /* CPUID of leaf ESI, subleaf EDI; the answer is in R8, R9, R10, R11. */
 GUEST_CODE(guest_cpuid, "1: " GUEST_SYNC
 	   "mov %esi, %eax\nmov %edi, %ecx\ncpuid\n"
@@ -45,26 +47,55 @@ FIXTURE_TEARDOWN(steer)
 	test_steer_free(&self->t);
 }
 
+static const struct vitrine_rule every_cpuid = {
+	.on = VITRINE_ON_CPUID, .action = VITRINE_DO_ASK, .vcpu = VITRINE_ALL_VCPUS,
+	.last = 0xffffffff, .sub_last = ~0ull,
+};
+
+/* The guest stands at CPUID, and the event was fetched: 0 or -errno. */
+static int stand(struct test_steer *steer, struct vitrine_exit_event *event)
+{
+	int ret;
+
+	test_steer_load(steer, GUEST_BLOB(guest_cpuid));
+	ret = test_set_rules(steer->fd, &every_cpuid, 1);
+	if (ret)
+		return ret;
+	test_steer_start(steer);
+	return test_next_event(steer->fd, event, TEST_LONG_MS);
+}
+
 static void nothing(int number)
 {
 	(void)number;
 }
 
+/* A signal to the VMM's thread; what its KVM_RUN said. */
+static int interrupt(struct test_steer *steer)
+{
+	struct sigaction action = { .sa_handler = nothing };
+
+	sigaction(SIGUSR1, &action, NULL);
+	pthread_kill(steer->runner, SIGUSR1);
+	pthread_join(steer->runner, NULL);
+	return steer->error;
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 TEST_F(steer, a_signal_ends_run_and_the_event_stays)
 {
-	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0xffffffff);
-	struct sigaction action = { .sa_handler = nothing };
 	struct vitrine_exit_event event, other;
 	struct kvm_regs regs;
 
-	sigaction(SIGUSR1, &action, NULL);
-	test_steer_load(&self->t, GUEST_BLOB(guest_cpuid));
-	ASSERT_EQ(0, test_set_rules(self->t.fd, &all, 1));
-	test_steer_start(&self->t);
-	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
-	pthread_kill(self->t.runner, SIGUSR1);
-	pthread_join(self->t.runner, NULL);
-	EXPECT_EQ(EINTR, self->t.error);
+	ASSERT_EQ(0, stand(&self->t, &event));
+	EXPECT_EQ(EINTR, interrupt(&self->t));
 	EXPECT_EQ(KVM_EXIT_INTR, self->t.vcpu->run->exit_reason);
 	/* Meanwhile the VMM sees a guest that stands before the instruction. */
 	test_vcpu_regs(self->t.vcpu, &regs);
@@ -85,18 +116,11 @@ TEST_F(steer, a_signal_ends_run_and_the_event_stays)
 
 TEST_F(steer, a_guest_that_the_vmm_changed_does_it_anew)
 {
-	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0xffffffff);
-	struct sigaction action = { .sa_handler = nothing };
 	struct vitrine_exit_event event, again;
 	struct kvm_regs regs;
 
-	sigaction(SIGUSR1, &action, NULL);
-	test_steer_load(&self->t, GUEST_BLOB(guest_cpuid));
-	ASSERT_EQ(0, test_set_rules(self->t.fd, &all, 1));
-	test_steer_start(&self->t);
-	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
-	pthread_kill(self->t.runner, SIGUSR1);
-	pthread_join(self->t.runner, NULL);
+	ASSERT_EQ(0, stand(&self->t, &event));
+	EXPECT_EQ(EINTR, interrupt(&self->t));
 	test_vcpu_regs(self->t.vcpu, &regs);
 	regs.r15 ^= 1;
 	test_vcpu_set_regs(self->t.vcpu, &regs);
@@ -108,32 +132,102 @@ TEST_F(steer, a_guest_that_the_vmm_changed_does_it_anew)
 	ASSERT_TRUE(test_steer_ended_well(&self->t));
 }
 
+/* What waited for the last one does not wait for the next, who knows nothing of it. */
+TEST_F(steer, the_next_monitor_inherits_nothing)
+{
+	struct vitrine_exit_event event;
+	uint64_t start;
+
+	ASSERT_EQ(0, stand(&self->t, &event));
+	EXPECT_EQ(EINTR, interrupt(&self->t));
+	close(self->t.fd);
+	self->t.fd = test_attach(self->t.vm->dev_fd, self->t.vm_id, VITRINE_ATTACH_STEER);
+	ASSERT_LE(0, self->t.fd);
+	EXPECT_EQ(-ENOENT, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	start = now_ms();
+	test_steer_start(&self->t);
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+	EXPECT_GT(SOON_MS, now_ms() - start);
+	EXPECT_EQ(-ETIMEDOUT, test_next_event(self->t.fd, &event, 0));
+}
+
+TEST_F(steer, a_vmm_that_forbids_it_with_an_event_open)
+{
+	struct vitrine_exit_event event;
+	uint64_t start;
+
+	ASSERT_EQ(0, stand(&self->t, &event));
+	start = now_ms();
+	ASSERT_EQ(0, ioctl(self->t.vm->fd, VITRINE_FORBID_ATTACH));
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+	EXPECT_GT(SOON_MS, now_ms() - start);
+	EXPECT_EQ(-EPERM, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	EXPECT_EQ(-EPERM, test_set_rules(self->t.fd, &every_cpuid, 1));
+	/* No rule is left either. */
+	test_vcpu_run_to_sync(self->t.vcpu);
+}
+
+/* One a vCPU, answered in any order. */
+TEST_F(steer, several_wait)
+{
+	struct test_steer other = { .vm = self->t.vm, .fd = -1 };
+	struct vitrine_exit_event event[2];
+	struct vitrine_answer reply;
+	struct kvm_regs regs;
+
+	other.vcpu = test_vcpu_create(self->t.vm, 1);
+	test_vcpu_set_supported_cpuid(other.vcpu);
+	test_steer_load(&other, GUEST_BLOB(guest_cpuid));
+	ASSERT_EQ(0, stand(&self->t, &event[0]));
+	test_steer_start(&other);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event[1], TEST_LONG_MS));
+	EXPECT_EQ(0, event[0].vcpu);
+	EXPECT_EQ(1, event[1].vcpu);
+	reply = test_done(&event[1]);
+	reply.regs.rax = 0x99;
+	EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+	ASSERT_TRUE(test_steer_ended_well(&other));
+	EXPECT_EQ(0, test_answer(self->t.fd, event[0].seq, VITRINE_GO_ON));
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+	test_vcpu_regs(other.vcpu, &regs);
+	EXPECT_EQ(0x99, regs.r8);
+	test_vcpu_free(other.vcpu);
+}
+
+TEST_F(steer, an_address_that_no_guest_can_run_at)
+{
+	struct vitrine_exit_event event;
+	struct vitrine_answer reply;
+
+	ASSERT_EQ(0, stand(&self->t, &event));
+	reply = test_done(&event);
+	reply.flags = VITRINE_SET_REGS;
+	reply.regs.rip = 1ull << 47;
+	EXPECT_EQ(-1, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+	EXPECT_EQ(EINVAL, errno);
+	/* It still waits. */
+	EXPECT_EQ(0, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+}
+
 TEST_F(steer, an_answer_that_never_comes)
 {
-	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0xffffffff);
 	uint32_t ms[] = { 0, 3600001, 20 };
 	struct vitrine_exit_event event;
 
-	test_steer_load(&self->t, GUEST_BLOB(guest_cpuid));
 	EXPECT_EQ(-1, ioctl(self->t.fd, VITRINE_SET_TIMEOUT, &ms[0]));
 	EXPECT_EQ(-1, ioctl(self->t.fd, VITRINE_SET_TIMEOUT, &ms[1]));
 	EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_SET_TIMEOUT, &ms[2]));
-	ASSERT_EQ(0, test_set_rules(self->t.fd, &all, 1));
-	test_steer_start(&self->t);
-	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	ASSERT_EQ(0, stand(&self->t, &event));
 	ASSERT_TRUE(test_steer_ended_well(&self->t));
 	EXPECT_EQ(-ENOENT, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
 }
 
 TEST_F(steer, a_monitor_that_goes)
 {
-	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0xffffffff);
 	struct vitrine_exit_event event;
 
-	test_steer_load(&self->t, GUEST_BLOB(guest_cpuid));
-	ASSERT_EQ(0, test_set_rules(self->t.fd, &all, 1));
-	test_steer_start(&self->t);
-	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	ASSERT_EQ(0, stand(&self->t, &event));
 	close(self->t.fd);
 	self->t.fd = -1;
 	ASSERT_TRUE(test_steer_ended_well(&self->t));
@@ -145,7 +239,6 @@ TEST_F(steer, a_monitor_that_goes)
 
 TEST_F(steer, a_vmm_that_closes_with_an_event_open)
 {
-	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0xffffffff);
 	struct vitrine_exit_event event;
 	struct pollfd poll_fd = { .fd = self->t.fd };
 	pid_t pid = fork();
@@ -164,7 +257,7 @@ TEST_F(steer, a_vmm_that_closes_with_an_event_open)
 		if (ioctl(vm->fd, VITRINE_GET_VM_ID, &vm_id))
 			_exit(1);
 		fd = test_attach(vm->dev_fd, vm_id, VITRINE_ATTACH_STEER);
-		if (fd < 0 || test_set_rules(fd, &all, 1))
+		if (fd < 0 || test_set_rules(fd, &every_cpuid, 1))
 			_exit(2);
 		vcpu->run->immediate_exit = 0;
 		alarm(1);
@@ -230,11 +323,11 @@ TEST_F(steer, what_is_refused)
 /* A tool in a process of its own, which answers at random until it is killed. */
 static void tool(int dev_fd, uint64_t vm_id, unsigned int seed)
 {
-	struct vitrine_rule all = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK + seed % 2, 0,
-					    0xffffffff);
+	struct vitrine_rule all = every_cpuid;
 	struct vitrine_exit_event event;
 	int fd = test_attach(dev_fd, vm_id, VITRINE_ATTACH_STEER);
 
+	all.action = seed % 2 ? VITRINE_DO_ASK : VITRINE_DO_TELL;
 	if (fd < 0 || test_set_rules(fd, &all, 1))
 		_exit(1);
 	for (;;) {
@@ -245,7 +338,7 @@ static void tool(int dev_fd, uint64_t vm_id, unsigned int seed)
 
 TEST_F(steer, tools_are_killed_at_random)
 {
-	unsigned int kills = getenv("LONG") && *getenv("LONG") ? 1000 : 50, i, seed = 1;
+	unsigned int kills = getenv("LONG") ? 1000 : 50, i, seed = 1;
 	const char *given = getenv("VITRINE_SEED");
 	struct timespec pause = { 0 };
 

@@ -19,6 +19,8 @@
 #define MSR_MISC_ENABLE		0x1a0
 #define MSR_SYSENTER_CS		0x174
 #define MSR_FS_BASE		0xc0000100
+#define MSR_TSC_AUX		0xc0000103
+#define CR0_TS			8
 #define GP			13
 #define UD			6
 #define PF			14
@@ -45,6 +47,14 @@ GUEST_CODE(guest_tsc, "1: " GUEST_SYNC "mov $100, %ebx\n"
 GUEST_CODE(guest_cr3, "1: " GUEST_SYNC "mov %cr3, %rax\nmov %rax, %cr3\nmov %cr3, %r8\njmp 1b\n");
 GUEST_CODE(guest_cr4, "1: " GUEST_SYNC "mov %cr4, %rax\nxor %rsi, %rax\nmov %rax, %cr4\n"
 	   "mov %cr4, %r8\njmp 1b\n");
+/* TS on by MOV, off by CLTS. */
+GUEST_CODE(guest_cr0, "1: " GUEST_SYNC "mov %cr0, %rax\nor $8, %rax\nmov %rax, %cr0\nclts\n"
+	   "mov %cr0, %r8\njmp 1b\n");
+GUEST_CODE(guest_hlt, "1: " GUEST_SYNC "hlt\ninc %r8\njmp 1b\n");
+GUEST_CODE(guest_rdtscp, "1: " GUEST_SYNC "rdtscp\nshl $32, %rdx\nor %rdx, %rax\nmov %rax, %r8\n"
+	   "mov %rcx, %r9\njmp 1b\n");
+GUEST_CODE(guest_xsetbv, "mov %cr4, %rax\nbts $18, %rax\nmov %rax, %cr4\n1: " GUEST_SYNC
+	   "xor %ecx, %ecx\nxor %edx, %edx\nmov $3, %eax\nxsetbv\nxgetbv\nmov %rax, %r8\njmp 1b\n");
 GUEST_CODE(guest_ud, "1: " GUEST_SYNC "ud2\njmp 1b\n");
 GUEST_CODE(guest_pf, "1: " GUEST_SYNC "mov $0x7000000000, %rbx\nmov %al, (%rbx)\njmp 1b\n");
 GUEST_CODE(guest_vmcall, "1: " GUEST_SYNC "mov $77, %eax\nvmcall\nmov %rax, %r8\njmp 1b\n");
@@ -340,6 +350,100 @@ TEST_F(steer, control_registers)
 	ASSERT_TRUE(test_steer_ended_well(&self->t));
 	test_vcpu_regs(self->t.vcpu, &regs);
 	EXPECT_EQ(4, regs.r8 & 4);
+}
+
+TEST_F(steer, task_switched_flag)
+{
+	struct vitrine_rule ts = test_rule(VITRINE_ON_CR_WRITE, VITRINE_DO_ASK, 0, 0);
+	struct vitrine_exit_event event;
+	struct kvm_regs regs;
+	unsigned int i;
+
+	ts.mask = CR0_TS;
+	test_steer_load(&self->t, GUEST_BLOB(guest_cr0));
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &ts, 1));
+	test_steer_start(&self->t);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+		EXPECT_EQ(VITRINE_ON_CR_WRITE, event.on);
+		EXPECT_EQ(0, event.key);
+		EXPECT_EQ(CR0_TS, event.value);
+		EXPECT_EQ(i ? CR0_TS : 0, event.cr0 & CR0_TS);
+		EXPECT_EQ(0, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	}
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+	test_vcpu_regs(self->t.vcpu, &regs);
+	EXPECT_EQ(0, regs.r8 & CR0_TS);
+}
+
+TEST_F(steer, a_halt_that_is_none)
+{
+	struct vitrine_rule hlt = test_rule(VITRINE_ON_HLT, VITRINE_DO_ASK, 0, 0);
+	struct vitrine_exit_event event;
+	struct vitrine_answer reply;
+
+	test_steer_load(&self->t, GUEST_BLOB(guest_hlt));
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &hlt, 1));
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	EXPECT_EQ(VITRINE_ON_HLT, event.on);
+	EXPECT_EQ(1, event.insn_len);
+	reply = test_done(&event);
+	EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+	/* The next one is the VMM's, as ever. */
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	EXPECT_EQ(0, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	pthread_join(self->t.runner, NULL);
+	EXPECT_EQ(KVM_EXIT_HLT, self->t.vcpu->run->exit_reason);
+}
+
+TEST_F(steer, a_clock_that_exits_shows_the_time)
+{
+	struct vitrine_rule rdtscp = test_rule(VITRINE_ON_RDTSC, VITRINE_DO_ASK, 1, 1);
+	struct vitrine_exit_event event;
+	struct kvm_regs before, after;
+
+	ASSERT_EQ(1, test_vcpu_set_msr(self->t.vcpu, MSR_TSC_AUX, 0x1234));
+	test_steer_load(&self->t, GUEST_BLOB(guest_rdtscp));
+	test_vcpu_run_to_sync(self->t.vcpu);
+	test_vcpu_regs(self->t.vcpu, &before);
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &rdtscp, 1));
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	EXPECT_EQ(1, event.key);
+	EXPECT_EQ(0, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+	test_vcpu_regs(self->t.vcpu, &after);
+	EXPECT_EQ(0x1234, before.r9);
+	EXPECT_EQ(0x1234, after.r9);
+	EXPECT_LT(before.r8, after.r8);
+	/* And again without an exit: it is the same clock. */
+	ASSERT_EQ(0, test_set_rules(self->t.fd, NULL, 0));
+	test_vcpu_run_to_sync(self->t.vcpu);
+	test_vcpu_regs(self->t.vcpu, &before);
+	EXPECT_LT(after.r8, before.r8);
+}
+
+TEST_F(steer, extended_states)
+{
+	struct vitrine_rule xsetbv = test_rule(VITRINE_ON_XSETBV, VITRINE_DO_ASK, 0, 0);
+	struct vitrine_exit_event event;
+	struct kvm_regs regs;
+
+	test_steer_load(&self->t, GUEST_BLOB(guest_xsetbv));
+	xsetbv.mask = ~0ull;
+	xsetbv.match = 3;
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &xsetbv, 1));
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	EXPECT_EQ(VITRINE_ON_XSETBV, event.on);
+	EXPECT_EQ(3, event.value);
+	EXPECT_EQ(0, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+	test_vcpu_regs(self->t.vcpu, &regs);
+	EXPECT_EQ(3, regs.r8);
 }
 
 TEST_F(steer, exceptions_go_where_they_would)

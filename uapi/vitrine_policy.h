@@ -43,7 +43,8 @@
  * VITRINE_ANSWER
  *	In: struct vitrine_answer. ENOENT if that event does not wait any more: its time was over,
  *	or the VMM changed the vCPU's registers meanwhile, and the guest will do it anew. EINVAL for
- *	what the guest cannot take, and for a RIP other than the event's with VITRINE_ADVANCE.
+ *	what the guest cannot take: a RIP that is no address, or with VITRINE_ADVANCE another than
+ *	the event's; an error code with the wrong exception.
  *
  * VITRINE_SET_TIMEOUT
  *	In: __u32 milliseconds, 1 to 3,600,000 (30,000 until set). An event that is not answered by
@@ -57,6 +58,8 @@
 
 #include <linux/ioctl.h>
 #include <linux/types.h>
+
+#include "vitrine.h"
 
 #define VITRINE_MAX_RULES	4096
 
@@ -200,9 +203,9 @@ struct vitrine_answer {
 /* What an answer may change of RFLAGS: all that POPF can at CPL 0, and RF. */
 #define VITRINE_ANSWER_RFLAGS	0x257fd5ULL
 
-#define VITRINE_SET_POLICY	_IOW(0xb7, 0x60, struct vitrine_policy)
-#define VITRINE_NEXT_EVENT	_IOR(0xb7, 0x61, struct vitrine_exit_event)
-#define VITRINE_ANSWER		_IOW(0xb7, 0x62, struct vitrine_answer)
-#define VITRINE_SET_TIMEOUT	_IOW(0xb7, 0x63, __u32)
+#define VITRINE_SET_POLICY	_IOW(VITRINE_IOC_MAGIC, 0x60, struct vitrine_policy)
+#define VITRINE_NEXT_EVENT	_IOR(VITRINE_IOC_MAGIC, 0x61, struct vitrine_exit_event)
+#define VITRINE_ANSWER		_IOW(VITRINE_IOC_MAGIC, 0x62, struct vitrine_answer)
+#define VITRINE_SET_TIMEOUT	_IOW(VITRINE_IOC_MAGIC, 0x63, __u32)
 
 #endif

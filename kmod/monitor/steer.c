@@ -7,6 +7,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/build_bug.h>
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/jiffies.h>
@@ -16,6 +17,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
+#include <linux/stddef.h>
 #include <linux/string.h>
 #include <asm/trapnr.h>
 
@@ -129,22 +131,17 @@ static struct vitrine_ask *get_ask(struct vitrine_vcpu *vcpu)
 	return ask;
 }
 
+/* Both in the order of the registers' encoding, then RIP and RFLAGS. */
+static_assert(offsetof(struct vitrine_guest_regs, r15) == VITRINE_REG_R15 * sizeof(u64));
+static_assert(offsetof(struct vitrine_guest_regs, rip) == VITRINE_REG_RIP * sizeof(u64));
+static_assert(offsetof(struct vitrine_guest_regs, rflags) == VITRINE_REG_RFLAGS * sizeof(u64));
+
 static void copy_regs(struct vitrine_vcpu *vcpu, struct vitrine_guest_regs *to)
 {
-	const u64 *r = vcpu->regs;
-
 	vitrine_reg_read(vcpu, VITRINE_REG_RSP);
-	*to = (struct vitrine_guest_regs) {
-		.rax = r[VITRINE_REG_RAX], .rcx = r[VITRINE_REG_RCX],
-		.rdx = r[VITRINE_REG_RDX], .rbx = r[VITRINE_REG_RBX],
-		.rsp = r[VITRINE_REG_RSP], .rbp = r[VITRINE_REG_RBP],
-		.rsi = r[VITRINE_REG_RSI], .rdi = r[VITRINE_REG_RDI],
-		.r8 = r[VITRINE_REG_R8], .r9 = r[VITRINE_REG_R9],
-		.r10 = r[VITRINE_REG_R10], .r11 = r[VITRINE_REG_R11],
-		.r12 = r[VITRINE_REG_R12], .r13 = r[VITRINE_REG_R13],
-		.r14 = r[VITRINE_REG_R14], .r15 = r[VITRINE_REG_R15],
-		.rip = vitrine_rip_read(vcpu), .rflags = vitrine_rflags_read(vcpu),
-	};
+	vitrine_rip_read(vcpu);
+	vitrine_rflags_read(vcpu);
+	memcpy(to, vcpu->regs, sizeof(*to));
 }
 
 /* The VMM's own call for it, which keeps what may not change. */

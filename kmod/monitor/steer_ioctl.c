@@ -2,6 +2,7 @@
 /* The commands of a steering monitor's fd: rules in, events out, answers in. */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/bitops.h>
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -12,6 +13,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
@@ -174,10 +176,26 @@ static bool has_error_code(u32 vector)
 	       (vector >= X86_TRAP_TS && vector <= X86_TRAP_PF);
 }
 
-/* Of the answer to this event. */
-static long check_fits(const struct vitrine_answer *answer, const struct vitrine_exit_event *event,
-		       bool protected_mode)
+/* An entry with another RIP would be refused, and that would be the guest's end. */
+static bool rip_fits(u64 rip, const struct vitrine_exit_event *event)
 {
+	unsigned int bits = event->cr4 & X86_CR4_LA57 ? 57 : 48;
+
+	if (!(event->efer & EFER_LMA))
+		return !(rip >> 32);
+	return (u64)sign_extend64(rip, bits - 1) == rip;
+}
+
+/* Of the answer to this event. */
+static long check_fits(const struct vitrine_answer *answer, const struct vitrine_exit_event *event)
+{
+	bool protected_mode = event->cr0 & X86_CR0_PE;
+
+	if (answer->flags & VITRINE_SET_REGS && !rip_fits(answer->regs.rip, event)) {
+		pr_debug_ratelimited("VITRINE_ANSWER: field regs.rip is 0x%llx, no address of this guest\n",
+				     answer->regs.rip);
+		return -EINVAL;
+	}
 	if (event->flags & VITRINE_EVENT_AFTER && answer->verdict != VITRINE_GO_ON)
 		return REFUSE("verdict", answer->verdict, "be VITRINE_GO_ON, as it is done");
 	if (answer->flags & VITRINE_ADVANCE) {
@@ -223,7 +241,7 @@ static long steer_ioctl_answer(void *obj, struct vitrine_ioctl_arg *arg)
 	if (!steers(monitor))
 		goto out;
 	ask = find_event(steer, answer->seq);
-	ret = ask ? check_fits(answer, &ask->event, ask->event.cr0 & X86_CR0_PE) : -ENOENT;
+	ret = ask ? check_fits(answer, &ask->event) : -ENOENT;
 	if (ret)
 		goto out;
 	ask->answer = *answer;

@@ -97,6 +97,7 @@ static bool describe_exception(struct vitrine_vcpu *vcpu, struct vitrine_happeni
 bool vmx_describe_exit(struct vitrine_vcpu *vcpu, struct vitrine_happening *what)
 {
 	const u64 *regs = vcpu->regs;
+	u64 base;
 
 	*what = (struct vitrine_happening){};
 	switch (vcpu->exit.reason) {
@@ -127,6 +128,8 @@ bool vmx_describe_exit(struct vitrine_vcpu *vcpu, struct vitrine_happening *what
 	case EXIT_REASON_VMCALL:
 		what->on = VITRINE_ON_HYPERCALL;
 		what->key = regs[VITRINE_REG_RAX];
+		if (vmx_get_code_mode(vcpu, &base) != VITRINE_INSN_64)
+			what->key = (u32)what->key;
 		break;
 	case EXIT_REASON_HLT:
 		what->on = VITRINE_ON_HLT;
