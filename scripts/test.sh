@@ -166,7 +166,7 @@ run_group()
 			--file "$CACHE/kernel/$kernel-cloud/vmlinuz:/root/guest/vmlinuz" \
 			--file build/guest/initramfs.cpio:/root/guest/initramfs.cpio \
 			--file tests/in-lab.sh:/root/tests/in-lab.sh --file tests/lib/tap.sh:/root/tests/lib/tap.sh -- \
-			/root/tests/in-lab.sh "$limit_lab" "$@" </dev/null 2>"$work/lab.$number" |
+			${long:+env LONG=1} /root/tests/in-lab.sh "$limit_lab" "$@" </dev/null 2>"$work/lab.$number" |
 			tee "$work/output.$number" | judge "$work/result.$number" || ret=$?
 		cat "$work/result.$number" >>"$work/results"
 		if ! grep -q -v '^@counts' "$work/result.$number"; then

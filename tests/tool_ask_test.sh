@@ -6,30 +6,8 @@
 
 tmp=$(mktemp -d)
 out=$tmp/out
-count=0
-
-# ok STATUS NAME
-ok()
-{
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count - $2"
-	else
-		sed 's/^/# /' "$out"
-		echo "not ok $count - $2"
-	fi
-}
-
-# ends CODE PATTERN NAME COMMAND ARGS: must end with the code and print the pattern
-ends()
-{
-	want=$1 pattern=$2 name=$3
-	shift 3
-	timeout 20 "$@" >"$out" 2>&1 </dev/null
-	got=$?
-	[ $got = "$want" ] && grep -qE -- "$pattern" "$out"
-	ok $? "$name (exit code $got)"
-}
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/lib/tap.sh"
 
 # lines FILE TEXT: how often the guest has said so
 lines()
@@ -69,21 +47,21 @@ sleep 0.5
 vm=$(vitrine list | awk 'END { print $1 }')
 vendor >"$out"
 grep -q GenuineIntel "$out"
-ok $? "the vendor of the CPU"
+result $? "the vendor of the CPU"
 
 vitrine ask "$vm" cpuid:0 --answer "$other" --quiet >"$tmp/ask" 2>&1 &
 ask=$!
 sleep 0.3
 vendor >"$out"
 grep -q VitrineGlass "$out"
-ok $? "an answer on the command line is what the guest sees"
+result $? "an answer on the command line is what the guest sees"
 ends 1 'another monitor steers' "one steers" vitrine ask "$vm" hlt
 kill -TERM $ask
 wait $ask
 ask=$?
 vendor >"$out"
 [ $ask = 0 ] && grep -q GenuineIntel "$out"
-ok $? "and not after the tool has ended (exit code $ask)"
+result $? "and not after the tool has ended (exit code $ask)"
 
 cat >"$tmp/script" <<'END'
 while read -r event; do
@@ -98,7 +76,7 @@ ends 0 '"on":"cpuid".*"regs":\{"rax":0,' "a script answers" \
 	vitrine ask "$vm" cpuid:0 out:0x3f8,1 --script "sh $tmp/script" --json --count 30
 sleep 0.2
 [ "$(lines "$tmp/guest.out" VitrineGlass)" -gt "$had" ]
-ok $? "and the guest sees its answers"
+result $? "and the guest sees its answers"
 ends 1 'gave no answer' "a script that does not" vitrine ask "$vm" cpuid:0 --script true
 
 vitrine ask "$vm" hlt >"$out" 2>&1 &
@@ -108,6 +86,6 @@ kill -KILL $vmm
 wait $ask
 ask=$?
 [ $ask = 0 ] && grep -q 'is gone' "$out"
-ok $? "a VM that ends (exit code $ask)"
+result $? "a VM that ends (exit code $ask)"
 wait $vmm 2>/dev/null
 rm -rf "$tmp"

@@ -16,8 +16,8 @@ code()
 	printf "$2" >"$tmp/$1"
 }
 
-# ends CODE WORD NAME ARGS: runs a guest; it must end with the code and the word
-ends()
+# guest_ends CODE WORD NAME ARGS: runs a guest; it must end with the code and the word
+guest_ends()
 {
 	want=$1 word=$2 name=$3
 	shift 3
@@ -52,25 +52,25 @@ code multiboot '\002\260\255\033\000\000\001\000\376\117\121\344\000\000\040\000
 
 echo "1..35"
 
-ends 0 '^A' "real mode, halted" --flat "$tmp/hello"
-ends 0 '^A' "real mode above 64 KiB" --flat "$tmp/hello@0x20000"
-ends 0 '^A' "protected mode" --flat "$tmp/wide" --mode protected
-ends 0 '^B' "long mode" --flat "$tmp/wide" --mode long
-ends 0 '^M' "multiboot" --kernel "$tmp/multiboot" --no-irqchip
-ends 0 'powered off' "power-off by ACPI" --flat "$tmp/poweroff"
-ends 3 'reset' "reset" --flat "$tmp/reset"
-ends 4 'triple fault' "triple fault" --flat "$tmp/triple"
+guest_ends 0 '^A' "real mode, halted" --flat "$tmp/hello"
+guest_ends 0 '^A' "real mode above 64 KiB" --flat "$tmp/hello@0x20000"
+guest_ends 0 '^A' "protected mode" --flat "$tmp/wide" --mode protected
+guest_ends 0 '^B' "long mode" --flat "$tmp/wide" --mode long
+guest_ends 0 '^M' "multiboot" --kernel "$tmp/multiboot" --no-irqchip
+guest_ends 0 'powered off' "power-off by ACPI" --flat "$tmp/poweroff"
+guest_ends 3 'reset' "reset" --flat "$tmp/reset"
+guest_ends 4 'triple fault' "triple fault" --flat "$tmp/triple"
 grep -q '^rip ' "$out" && grep -q '^cs ' "$out"
 result $? "and its registers are shown"
-ends 7 'port 0x1234' "--strict and an unknown port" --flat "$tmp/unknown" --strict
-ends 0 'nothing answered: 1 ports' "without --strict it is counted" --flat "$tmp/unknown"
-ends 124 'time-out' "--timeout" --flat "$tmp/loop" --timeout 0.5
-ends 0 'until' "--until" --flat "$tmp/chatter" --until A
-ends 124 'time-out' "--reboot starts again" --flat "$tmp/reset" --reboot --timeout 1
+guest_ends 7 'port 0x1234' "--strict and an unknown port" --flat "$tmp/unknown" --strict
+guest_ends 0 'nothing answered: 1 ports' "without --strict it is counted" --flat "$tmp/unknown"
+guest_ends 124 'time-out' "--timeout" --flat "$tmp/loop" --timeout 0.5
+guest_ends 0 'until' "--until" --flat "$tmp/chatter" --until A
+guest_ends 124 'time-out' "--reboot starts again" --flat "$tmp/reset" --reboot --timeout 1
 grep -c 'asked for a reset' "$out" | grep -q '[2-9]'
 result $? "more than once"
-ends 0 'halted' "one MiB of memory" --flat "$tmp/hello" --memory 1M
-ends 0 'halted' "memory beyond 4 GiB" --flat "$tmp/hello" --memory 6G
+guest_ends 0 'halted' "one MiB of memory" --flat "$tmp/hello" --memory 1M
+guest_ends 0 'halted' "memory beyond 4 GiB" --flat "$tmp/hello" --memory 6G
 
 printf 'ping\n' | vitrine run --flat "$tmp/echo" --timeout 20 >"$out" 2>&1 &&
 	grep -q '^ping' "$out"
@@ -106,14 +106,14 @@ done
 hello >"$out" 2>&1 && grep -q '^Hello from inside' "$out" && grep -q 'after 28 port exits' "$out"
 result $? "the example of a VMM of one's own"
 
-ends 2 'nothing to run' "no guest"
-ends 2 'unknown option' "an unknown option" --flat "$tmp/hello" --frobnicate
-ends 2 'memory' "no memory" --flat "$tmp/hello" --memory 0
-ends 1 'No such file' "no such file" --flat "$tmp/none"
+guest_ends 2 'nothing to run' "no guest"
+guest_ends 2 'unknown option' "an unknown option" --flat "$tmp/hello" --frobnicate
+guest_ends 2 'memory' "no memory" --flat "$tmp/hello" --memory 0
+guest_ends 1 'No such file' "no such file" --flat "$tmp/none"
 : >"$tmp/empty"
-ends 1 'is empty' "an empty file" --flat "$tmp/empty" --device /dev/none
-ends 1 'not a regular file' "a directory" --kernel "$tmp" --device /dev/none
-ends 1 'No such file' "no such device" --flat "$tmp/hello" --device /dev/none
-ends 1 'not a hypervisor' "a device that is no hypervisor's" --flat "$tmp/hello" --device /dev/null
-ends 1 'real mode' "code out of reach of real mode" --flat "$tmp/hello@1M"
+guest_ends 1 'is empty' "an empty file" --flat "$tmp/empty" --device /dev/none
+guest_ends 1 'not a regular file' "a directory" --kernel "$tmp" --device /dev/none
+guest_ends 1 'No such file' "no such device" --flat "$tmp/hello" --device /dev/none
+guest_ends 1 'not a hypervisor' "a device that is no hypervisor's" --flat "$tmp/hello" --device /dev/null
+guest_ends 1 'real mode' "code out of reach of real mode" --flat "$tmp/hello@1M"
 rm -r "$tmp"

@@ -7,30 +7,8 @@
 tmp=$(mktemp -d)
 chmod 755 "$tmp"
 out=$tmp/out
-count=0
-
-# ok STATUS NAME
-ok()
-{
-	count=$((count + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $count - $2"
-	else
-		sed 's/^/# /' "$out"
-		echo "not ok $count - $2"
-	fi
-}
-
-# ends CODE PATTERN NAME COMMAND ARGS: must end with the code and print the pattern
-ends()
-{
-	want=$1 pattern=$2 name=$3
-	shift 3
-	"$@" >"$out" 2>&1 </dev/null
-	got=$?
-	[ $got = "$want" ] && grep -qE -- "$pattern" "$out"
-	ok $? "$name (exit code $got)"
-}
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/lib/tap.sh"
 
 nobody()
 {
@@ -57,13 +35,13 @@ wait $events $json
 cp "$tmp/events" "$out"
 [ "$(sed 's/.* \([a-z]*_[a-z]*\|shutdown\).*/\1/' "$out" | tr '\n' ' ')" = \
 	"vm_created vcpu_created shutdown vcpu_gone vm_gone " ]
-ok $? "the life of a VM"
+result $? "the life of a VM"
 grep -q '^[0-9:.]* *VM [0-9]* *vitrine *pid [0-9]* *shutdown vcpu 0$' "$out"
-ok $? "whose it was"
+result $? "whose it was"
 cp "$tmp/events.json" "$out"
 [ "$(grep -c '^{"time_ns":[0-9]*,"event":"[a-z_]*","vm":[0-9]*,.*}$' "$out")" = 5 ] &&
 	grep -q '"event":"shutdown","vm":[0-9]*,"name":"vitrine","pid":[0-9]*,"uid":0,"vcpu":0}' "$out"
-ok $? "the same as JSON"
+result $? "the same as JSON"
 
 vitrine run --flat "$tmp/loop" --timeout 40 >/dev/null 2>&1 </dev/null &
 vmm=$!
@@ -75,12 +53,12 @@ done
 ends 0 "^ *[0-9]+ +vitrine +root +$vmm +running +1 +256M " "a guest that runs" vitrine list
 id=$(awk 'NR == 2 { print $1 }' "$out")
 ! grep -q "$(printf '\033')" "$out"
-ok $? "no colours but on a terminal"
+result $? "no colours but on a terminal"
 ends 0 '^ +vCPU 0 .* thread [0-9]+ +last exit [A-Z_]+$' "its vCPU" vitrine list --vcpus "$id"
 ends 0 '"last_exit":"[A-Z_]+"' "as JSON" vitrine list --json
 ends 0 "^ *$id +1 +vitrine +[0-9]+ +0 " "its rates" vitrine stat -i 0.1 -n 1
 [ "$(awk 'NR == 2 { print ($4 > 100 && $9 > 20) }' "$out")" = 1 ]
-ok $? "which are plausible"
+result $? "which are plausible"
 ends 0 '^ +PREEMPTION_TIMER +[0-9]+ +[0-9]+ ticks each' "by reason" \
 	vitrine stat -i 0.1 -n 1 --reasons "$id"
 ends 0 "^ *$id +0 +vitrine +[0-9]+" "totals of a vCPU" vitrine stat --total --vcpus "$id"
@@ -100,7 +78,7 @@ sleep 0.3
 	wait $vmm $stat
 } 2>/dev/null
 [ "$(cat "$tmp/code")" = 1 ] && grep -q "no VM $id" "$out"
-ok $? "the end of a VM is the end of its rates"
+result $? "the end of a VM is the end of its rates"
 
 ends 1 'no VM 999999,' "no such VM" vitrine list 999999
 ends 2 'no VM.s id' "no number" vitrine list 1x

@@ -15,8 +15,10 @@
 #include "ask.h"
 #include "ask_script.h"
 #include "command.h"
+#include "vms.h"
 
 #define MAX_RULES	256	/* of a command line */
+#define MAX_LIMIT_MS	3600000
 
 enum { OPTION_DEVICE = 256, OPTION_JSON, OPTION_LIMIT };
 
@@ -73,26 +75,13 @@ static void stop(int signal)
 	stopped = 1;
 }
 
-static int parse_uint(const char *name, const char *text, uint64_t max, uint64_t *value)
-{
-	char *end;
-
-	errno = 0;
-	*value = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || !*value || *value > max) {
-		complain("%s %s: 1 to %" PRIu64 " are possible", name, text, max);
-		return -EINVAL;
-	}
-	return 0;
-}
-
 /* A word that is no option: the VM, then rules. */
 static int take_word(struct ask *ask, const char *word)
 {
 	struct vitrine_error err;
 
 	if (!ask->vm_id)
-		return parse_uint("VM", word, UINT64_MAX, &ask->vm_id);
+		return vms_parse_id(word, &ask->vm_id) ? 0 : -EINVAL;
 	if (ask->nr == MAX_RULES) {
 		complain("more than %d rules", MAX_RULES);
 		return -EINVAL;
@@ -145,10 +134,12 @@ static int parse(int argc, char **argv, struct ask *ask)
 			ask->script = optarg;
 			break;
 		case 'n':
-			ret = parse_uint("--count", optarg, UINT64_MAX, &ask->count);
+			if (!parse_count("--count", optarg, UINT64_MAX, &ask->count))
+				return -EINVAL;
 			break;
 		case OPTION_LIMIT:
-			ret = parse_uint("--limit-ms", optarg, 3600000, &value);
+			if (!parse_count("--limit-ms", optarg, MAX_LIMIT_MS, &value))
+				return -EINVAL;
 			ask->limit_ms = (uint32_t)value;
 			break;
 		case 'q':
@@ -209,10 +200,11 @@ static int answer(struct vitrine_monitor *monitor, const struct ask *ask,
 
 	if (script) {
 		ret = ask_script_answer(script, event, &scripted, &err);
-		if (ret) {
+		/* A signal ends both, and is no failure. */
+		if (ret && !stopped)
 			complain("%s", err.text);
+		if (ret)
 			return ret;
-		}
 		from = &scripted;
 	}
 	ask_fill_answer(from, event, &reply);
@@ -243,7 +235,7 @@ static int steer(struct vitrine_monitor *monitor, const struct ask *ask, struct 
 		if (seen > 0 && seen & POLLIN && vitrine_event_next(monitor, &event, NULL) > 0) {
 			int ret = answer(monitor, ask, script, &event);
 
-			if (ret)
+			if (ret && !stopped)
 				return ret == -EPIPE ? finish_output(EXIT_HOST) : EXIT_HOST;
 			left--;
 		} else if (seen > 0 && seen & (POLLHUP | POLLERR)) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Rules and answers of "vitrine ask": their grammar, and nothing of where they go. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,18 +45,6 @@ const char *ask_class_name(uint32_t on)
 const char *ask_register_name(unsigned int i)
 {
 	return i < ARRAY_SIZE(registers) ? registers[i] : NULL;
-}
-
-__attribute__((format(printf, 2, 3)))
-static int refuse(struct vitrine_error *err, const char *format, ...)
-{
-	va_list args;
-
-	err->code = EINVAL;
-	va_start(args, format);
-	vsnprintf(err->text, sizeof(err->text), format, args);
-	va_end(args);
-	return -EINVAL;
 }
 
 /* A whole number, up to the first character that is none of it. */

@@ -2,6 +2,7 @@
 /* The script of "vitrine ask": its process, its two pipes, and JSON. */
 #include <errno.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,8 @@ static void child(const char *command, const int in[2], const int out[2])
 	close(in[1]);
 	close(out[0]);
 	close(out[1]);
+	/* What we ignore it need not. */
+	signal(SIGPIPE, SIG_DFL);
 	execl("/bin/sh", "sh", "-c", command, (char *)NULL);
 	_exit(127);
 }

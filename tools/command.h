@@ -5,6 +5,9 @@
 #ifndef VITRINE_COMMAND_H
 #define VITRINE_COMMAND_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #define VITRINE_VERSION "0.1.0"
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
@@ -42,6 +45,19 @@ int command_trace(int argc, char **argv);
 /* One line on stderr, "vitrine: " before it. */
 __attribute__((format(printf, 1, 2)))
 void complain(const char *format, ...);
+
+/*
+ * A command line that is wrong, for those who parse and print nothing: the line into *err with the
+ * code EINVAL; -EINVAL.
+ */
+struct vitrine_error;
+__attribute__((format(printf, 2, 3)))
+int refuse(struct vitrine_error *err, const char *format, ...);
+
+/* A whole number from 1 on, or false with a complaint that names @what. */
+bool parse_count(const char *what, const char *text, uint64_t max, uint64_t *value);
+/* A number of seconds within these bounds, likewise. */
+bool parse_seconds(const char *what, const char *text, double least, double most, double *value);
 
 /* Flushes stdout and tells if that failed (full disk, closed pipe); returns the exit code. */
 int finish_output(int code);

@@ -152,7 +152,6 @@ int command_events(int argc, char **argv)
 		{ 0 },
 	};
 	struct stream stream = { .colours = colours_choose() };
-	char *end;
 	int value;
 
 	optind = 0;
@@ -162,12 +161,8 @@ int command_events(int argc, char **argv)
 			stream.json = true;
 			break;
 		case 'n':
-			errno = 0;
-			stream.left = strtoull(optarg, &end, 10);
-			if (errno || *end || optarg[0] == '-' || !stream.left) {
-				complain("events: --count is '%s', a number is needed", optarg);
+			if (!parse_count("--count", optarg, UINT64_MAX, &stream.left))
 				return EXIT_USAGE;
-			}
 			break;
 		case 'h':
 			print_usage(stdout);

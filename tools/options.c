@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,18 +84,6 @@ void run_options_usage(FILE *to)
 	fputs("\nExit code: 0 power-off, 3 reset, 4 triple fault, 5 entry failure,\n"
 	      "6 internal error, 7 --strict, 124 time-out, 128+n signal;\n"
 	      "1 and 2 are errors here. See vitrine-run(1).\n", to);
-}
-
-__attribute__((format(printf, 2, 3)))
-static int refuse(struct vitrine_error *err, const char *format, ...)
-{
-	va_list args;
-
-	err->code = EINVAL;
-	va_start(args, format);
-	vsnprintf(err->text, sizeof(err->text), format, args);
-	va_end(args);
-	return -EINVAL;
 }
 
 /* A bare number means MiB here, as it does for other monitors' users. */

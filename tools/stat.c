@@ -224,18 +224,6 @@ static void print_usage(FILE *to)
 	      "  -h, --help         this text\n", to);
 }
 
-static bool parse_number(const char *name, const char *text, double least, double *value)
-{
-	char *end;
-
-	errno = 0;
-	*value = strtod(text, &end);
-	if (!errno && end != text && !*end && *value >= least && *value <= 1e9)
-		return true;
-	complain("stat: %s is '%s', must be a number from %g on", name, text, least);
-	return false;
-}
-
 static int parse(int argc, char **argv, struct stat_options *to)
 {
 	static const struct option options[] = {
@@ -248,20 +236,18 @@ static int parse(int argc, char **argv, struct stat_options *to)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	double number;
 	int value;
 
 	optind = 0;
 	while ((value = getopt_long(argc, argv, "i:n:tvrjh", options, NULL)) != -1) {
 		switch (value) {
 		case 'i':
-			if (!parse_number("--interval", optarg, 0.01, &to->interval_s))
+			if (!parse_seconds("--interval", optarg, 0.01, 1e9, &to->interval_s))
 				return EXIT_USAGE;
 			break;
 		case 'n':
-			if (!parse_number("--count", optarg, 1, &number))
+			if (!parse_count("--count", optarg, UINT64_MAX, &to->count))
 				return EXIT_USAGE;
-			to->count = (uint64_t)number;
 			break;
 		case 't':
 			to->total = true;

@@ -3,7 +3,6 @@
  * vitrine top: VMs and what makes them leave the guest, live.
  */
 #include <curses.h>
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -376,19 +375,6 @@ static int run(struct top *top, bool vcpus, uint64_t rounds)
 	return code;
 }
 
-static bool parse_number(const char *name, const char *text, double least, double most,
-			 double *value)
-{
-	char *end;
-
-	errno = 0;
-	*value = strtod(text, &end);
-	if (!errno && end != text && !*end && *value >= least && *value <= most)
-		return true;
-	complain("top: %s is '%s', must be a number from %g to %g", name, text, least, most);
-	return false;
-}
-
 int command_top(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -403,7 +389,7 @@ int command_top(int argc, char **argv)
 		.order = TOP_BY_CPU,
 		.interval_s = 1,
 	};
-	double rounds = 0;
+	uint64_t rounds = 0;
 	bool vcpus = false;
 	int value;
 
@@ -411,12 +397,12 @@ int command_top(int argc, char **argv)
 	while ((value = getopt_long(argc, argv, "i:n:vh", options, NULL)) != -1) {
 		switch (value) {
 		case 'i':
-			if (!parse_number("--interval", optarg, MIN_INTERVAL_S, MAX_INTERVAL_S,
+			if (!parse_seconds("--interval", optarg, MIN_INTERVAL_S, MAX_INTERVAL_S,
 					  &top.interval_s))
 				return EXIT_USAGE;
 			break;
 		case 'n':
-			if (!parse_number("--count", optarg, 1, 1e9, &rounds))
+			if (!parse_count("--count", optarg, UINT64_MAX, &rounds))
 				return EXIT_USAGE;
 			break;
 		case 'v':
@@ -433,5 +419,5 @@ int command_top(int argc, char **argv)
 		complain("top: '%s' is not an option", argv[optind]);
 		return EXIT_USAGE;
 	}
-	return run(&top, vcpus, (uint64_t)rounds);
+	return run(&top, vcpus, rounds);
 }

@@ -3,7 +3,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,18 +60,6 @@ void trace_options_usage(FILE *to)
 			 table[i].argument ? table[i].argument : "");
 		fprintf(to, "  %-24s %s\n", left, table[i].help);
 	}
-}
-
-__attribute__((format(printf, 2, 3)))
-static int refuse(struct vitrine_error *err, const char *format, ...)
-{
-	va_list args;
-
-	err->code = EINVAL;
-	va_start(args, format);
-	vsnprintf(err->text, sizeof(err->text), format, args);
-	va_end(args);
-	return -EINVAL;
 }
 
 static int parse_number(const char *text, uint64_t *value, const char *what,

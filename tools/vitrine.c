@@ -3,8 +3,6 @@
  * vitrine: the command. A table of subcommands from which the usage is made; each has a file
  * of its own.
  */
-#include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,29 +23,6 @@ static const struct command commands[] = {
 };
 
 #define NR_COMMANDS ARRAY_SIZE(commands)
-
-void complain(const char *format, ...)
-{
-	char line[1024];
-	va_list args;
-
-	/* In one piece, so that a vCPU's output does not get in between. */
-	va_start(args, format);
-	vsnprintf(line, sizeof(line), format, args);
-	va_end(args);
-	fprintf(stderr, "vitrine: %s\n", line);
-}
-
-int finish_output(int code)
-{
-	if (fflush(stdout) || ferror(stdout)) {
-		if (errno == EPIPE)
-			return EXIT_SIGNAL + 13;
-		complain("standard output: %s", strerror(errno));
-		return code ? code : EXIT_HOST;
-	}
-	return code;
-}
 
 static void print_usage(FILE *to)
 {

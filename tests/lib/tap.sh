@@ -25,3 +25,14 @@ said()
 	grep -q -- "$1" "$out"
 	result $? "$2"
 }
+
+# ends CODE PATTERN NAME COMMAND ARGS: must end with the code and print the pattern
+ends()
+{
+	want=$1 pattern=$2 name=$3
+	shift 3
+	"$@" >"$out" 2>&1 </dev/null
+	got=$?
+	[ $got = "$want" ] && grep -qE -- "$pattern" "$out"
+	result $? "$name (exit code $got)"
+}

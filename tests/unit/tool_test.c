@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* build: tools/lib/size.c tools/lib/error.c tools/lib/cpuid.c tools/lib/device.c tools/options.c */
-/* build: tools/serial.c tools/output.c */
+/* build: tools/command.c tools/serial.c tools/output.c */
 /*
  * The tool's pure parts: sizes and command lines as people write them, CPUID as a guest reads
  * it, and the serial port as a driver does.
