@@ -40,6 +40,14 @@ function has(name, device)
 	return (name SUBSEP device) in runs
 }
 
+# shown(NAME, DEVICE): the median, or why there is none
+function shown(name, device)
+{
+	if (has(name, device))
+		return sprintf("%.0f", median[name SUBSEP device])
+	return (name SUBSEP device) in refused ? "not offered" : "no figure"
+}
+
 function thousands(n, text)
 {
 	n = sprintf("%d", n)
@@ -65,8 +73,7 @@ function print_row(name)
 	if (!has(name, "kvm") || !has(name, "vitrine")) {
 		missing++
 		printf "  %-34s %11s  %-23s %11s  %s\n", name,
-		       has(name, "kvm") ? sprintf("%.0f", median[name SUBSEP "kvm"]) : "not offered", "",
-		       has(name, "vitrine") ? sprintf("%.0f", median[name SUBSEP "vitrine"]) : "not offered", ""
+		       shown(name, "kvm"), "", shown(name, "vitrine"), ""
 		return
 	}
 	printf "  %-34s %11.0f  %-23s %11.0f  %-23s %5.2f   %5s %5s\n", name,
@@ -206,7 +213,7 @@ function write_svg(mean_ratio, i, name, y, r, width, last, unit, left, height)
 			bar(left, y, unit, 12, "#9aa5b1")
 			text(left + 1.5 * unit + 130, y + 11, 11, "end", "fill=\"#52606d\"", thousands(median[name SUBSEP "kvm"]))
 		} else {
-			text(left + 4, y + 11, 11, "start", "fill=\"#52606d\"", "not offered")
+			text(left + 4, y + 11, 11, "start", "fill=\"#52606d\"", shown(name, "kvm"))
 		}
 		if (has(name, "vitrine")) {
 			width = r < 0 ? 0 : r > 1.5 ? 1.5 : r
@@ -215,7 +222,7 @@ function write_svg(mean_ratio, i, name, y, r, width, last, unit, left, height)
 				text(left + 1.5 * unit + 6, y + 24, 12, "start", "fill=\"#c0392b\"", ">>")
 			text(left + 1.5 * unit + 130, y + 25, 11, "end", "", thousands(median[name SUBSEP "vitrine"]))
 		} else {
-			text(left + 4, y + 25, 11, "start", "fill=\"#52606d\"", "not offered")
+			text(left + 4, y + 25, 11, "start", "fill=\"#52606d\"", shown(name, "vitrine"))
 		}
 		if (r >= 0)
 			text(940, y + 18, 13, "end", r > 1.03 ? "fill=\"#c0392b\" font-weight=\"bold\"" : "font-weight=\"bold\"", sprintf("%.2f", r))
@@ -241,8 +248,10 @@ NF > 2 {
 		order[++n] = $2
 		group[$2] = $1
 	}
-	if ($3 == "not offered")
+	if ($3 == "not offered") {
+		refused[$2, device]
 		next
+	}
 	for (i = 3; i <= NF; i++) {
 		runs[$2, device] = runs[$2, device] (runs[$2, device] == "" ? "" : " ") $i
 		runs[$2, device turn] = runs[$2, device turn] (runs[$2, device turn] == "" ? "" : " ") $i
@@ -276,7 +285,7 @@ END {
 	verdict("boot", 0.95, largest("boot", 0.95), "")
 	verdict("geometric mean of " mean_rows + 0 " rows (in-kernel and userspace exits, ioeventfd, GET/SET, RUN)", 0.7, m, "")
 	if (missing)
-		printf "%d rows have no ratio, as one side does not offer them\n", missing
+		printf "%d rows have no ratio, for want of a figure on one side\n", missing
 	write_json(m)
 	write_svg(m)
 }

@@ -19,8 +19,9 @@ done
 [ -n "$stale" ] || exit 0
 
 mkdir -p build/guest
-# Of its own: two may be at it.
-tree=$(mktemp -d build/guest/tree.XXXXXX)
+# Of its own, as two may be at it.
+tree=$(mktemp -d -p build/guest)
+trap 'rm -rf "$tree" "$tree.cpio"' EXIT
 mkdir -p "$tree"/{bin,dev,proc,sys,tmp}
 chmod 755 "$tree"
 cp "$busybox" "$tree/bin/busybox"
@@ -29,5 +30,4 @@ gcc -static -Os -s -Wall -Wextra -o "$tree/init" tests/guest/init.c
 gcc -static -Os -s -Wall -Wextra -pthread -o "$tree/bin/smp" tests/guest/smp.c
 (cd "$tree" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 --reproducible) >"$tree.cpio"
 mv "$tree.cpio" "$out"
-rm -rf "$tree"
 say "$out"
