@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What the subcommands share: how something is told, and what their command lines have in common. */
+/* What the subcommands share: how something is told, and what command lines have in common. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>

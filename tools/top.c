@@ -398,7 +398,7 @@ int command_top(int argc, char **argv)
 		switch (value) {
 		case 'i':
 			if (!parse_seconds("--interval", optarg, MIN_INTERVAL_S, MAX_INTERVAL_S,
-					  &top.interval_s))
+					   &top.interval_s))
 				return EXIT_USAGE;
 			break;
 		case 'n':

@@ -70,7 +70,8 @@ static bool answers(void)
 	if (ask_parse_answer("rbx=0x22,r15=5", &parsed, &err))
 		return false;
 	ask_fill_answer(&parsed, &event, &answer);
-	if (answer.verdict != VITRINE_DONE || answer.flags != (VITRINE_ADVANCE | VITRINE_SET_REGS) ||
+	if (answer.verdict != VITRINE_DONE ||
+	    answer.flags != (VITRINE_ADVANCE | VITRINE_SET_REGS) ||
 	    answer.regs.rax != 1 || answer.regs.rbx != 0x22 || answer.regs.r15 != 5 ||
 	    answer.regs.rip != 3)
 		return false;
