@@ -16,6 +16,7 @@
 #include "lib/vm.h"
 
 #define RUN_USEC	4000	/* how long one random guest may go on */
+#define LONG_S		300	/* for a test; LONG makes them ten times as long */
 
 static void on_alarm(int signal)
 {
@@ -40,7 +41,7 @@ static void disarm_alarm(void)
 
 static unsigned int factor(void)
 {
-	return getenv("LONG") ? 50 : 1;
+	return getenv("LONG") ? 10 : 1;
 }
 
 /*
@@ -70,7 +71,20 @@ static void fill(void *data, size_t bytes, uint64_t *seed)
 		*byte++ = host_random(seed) >> 32;
 }
 
-TEST(random_code)
+/* Only for the time that a test may take. */
+FIXTURE(fuzz) {
+	int nothing;
+};
+
+FIXTURE_SETUP(fuzz)
+{
+}
+
+FIXTURE_TEARDOWN(fuzz)
+{
+}
+
+TEST_F_TIMEOUT(fuzz, random_code, LONG_S)
 {
 	uint64_t seed = host_seed();
 	unsigned int i;
@@ -100,7 +114,7 @@ TEST(random_code)
 }
 
 /* Valid state with some of its bytes changed: most of it is refused by an ioctl or by the entry. */
-TEST(random_state)
+TEST_F_TIMEOUT(fuzz, random_state, LONG_S)
 {
 	uint64_t seed = host_seed() + 1;
 	unsigned int i, accepted = 0;
@@ -137,7 +151,7 @@ TEST(random_state)
 }
 
 /* Every number on every descriptor, with arguments that point somewhere or nowhere. */
-TEST(random_ioctls)
+TEST_F_TIMEOUT(fuzz, random_ioctls, LONG_S)
 {
 	uint64_t seed = host_seed() + 2;
 	struct test_vm *vm = test_vm_create_irqchip();
@@ -169,7 +183,7 @@ TEST(random_ioctls)
 }
 
 /* The same by the commands that exist, which random sizes never hit. */
-TEST(known_ioctls_with_random_arguments)
+TEST_F_TIMEOUT(fuzz, known_ioctls_with_random_arguments, LONG_S)
 {
 	static const unsigned int commands[] = {
 		KVM_SET_REGS, KVM_SET_SREGS, KVM_SET_FPU, KVM_SET_XSAVE, KVM_SET_XCRS,
