@@ -29,6 +29,11 @@
  * @match. CR8 is seen only where the guest's writes to it exit (module parameter tpr_shadow=0), and
  * what the processor does of the APIC (apicv=1) is not seen as MSRs.
  *
+ * VITRINE_DO_OBSERVE is for what comes too often to be asked about: the exit is recorded in the
+ * steering monitor's ring of that vCPU (VITRINE_RING_CREATE in vitrine.h) whether or not the ring's
+ * own reasons have it, and nobody waits. A ring whose reasons are 0 has what the rules name and
+ * nothing else.
+ *
  * VITRINE_SET_POLICY
  *	In: struct vitrine_policy with @nr rules behind it. Takes the place of all rules there were;
  *	@nr 0 ends the policy. Returns when every vCPU goes by the new rules; an event that waits
@@ -82,6 +87,7 @@
 #define VITRINE_DO_NOTHING	0	/* its usual way: an exception to a later rule */
 #define VITRINE_DO_ASK		1	/* an event before the usual handling */
 #define VITRINE_DO_TELL		2	/* an event after it */
+#define VITRINE_DO_OBSERVE	3	/* no event: a record in the monitor's rings */
 
 #define VITRINE_ALL_VCPUS	0xffffffffU
 

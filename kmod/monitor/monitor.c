@@ -105,7 +105,7 @@ static int add_ring(struct vitrine_monitor *monitor, struct vitrine_vm *vm,
 	config->vcpu_id = vcpu->id;
 	config->map_bytes = bytes;
 	config->map_offset = (u64)config->vcpu << RING_SHIFT;
-	ring = vitrine_ring_create(config, &monitor->wait);
+	ring = vitrine_ring_create(config, monitor->all->steering == monitor, &monitor->wait);
 	if (IS_ERR(ring))
 		return PTR_ERR(ring);
 	ret = xa_insert(&monitor->rings, config->vcpu, ring, GFP_KERNEL_ACCOUNT);

@@ -38,7 +38,7 @@ const char *vitrine_rule_wrong_field(const struct vitrine_rule *rule)
 	if (!rule->on || rule->on >= VITRINE_NR_ON)
 		return "on";
 	class = &classes[rule->on];
-	if (rule->action > VITRINE_DO_TELL)
+	if (rule->action > VITRINE_DO_OBSERVE)
 		return "action";
 	if (rule->reserved)
 		return "reserved";

@@ -39,7 +39,7 @@ u32 vitrine_ring_bytes(u32 nr_records)
 	return PAGE_SIZE + PAGE_ALIGN(nr_records * VITRINE_RECORD_BYTES);
 }
 
-struct vitrine_ring *vitrine_ring_create(const struct vitrine_ring_config *config,
+struct vitrine_ring *vitrine_ring_create(const struct vitrine_ring_config *config, bool steers,
 					 wait_queue_head_t *wait)
 {
 	struct vitrine_ring *ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
@@ -63,6 +63,7 @@ struct vitrine_ring *vitrine_ring_create(const struct vitrine_ring_config *confi
 	ring->nr_records = config->nr_records;
 	ring->flags = config->flags;
 	ring->wakeup = config->wakeup;
+	ring->steers = steers;
 	ring->wait = wait;
 	memcpy(ring->reasons, config->reasons, sizeof(ring->reasons));
 	return ring;
@@ -214,9 +215,14 @@ static __always_inline int handle(struct vitrine_vcpu *vcpu)
 	return vitrine_backend->handle_exit(vcpu);
 }
 
-/* Apart, so that exits which nobody records do not pay for its stack. */
-static noinline int record_exit(struct vitrine_vcpu *vcpu, u32 reason)
+/*
+ * Apart, so that exits which nobody records do not pay for its stack. @observed: because a rule
+ * says so, for the rings that otherwise would not have it.
+ */
+static __always_inline int record_exit(struct vitrine_vcpu *vcpu, bool observed,
+				       int (*handler)(struct vitrine_vcpu *vcpu))
 {
+	u32 reason = (u16)vcpu->exit.reason;
 	struct vitrine_record record vitrine_uninitialized;
 	struct vitrine_ring *ring;
 	u64 start;
@@ -228,24 +234,34 @@ static noinline int record_exit(struct vitrine_vcpu *vcpu, u32 reason)
 	if (test_bit(VITRINE_WATCH_INSN, &vcpu->watch))
 		fill_insn(vcpu, &record);
 	start = rdtsc();
-	ret = handle(vcpu);
+	ret = handler(vcpu);
 	record.handler_ticks = rdtsc() - start;
 	record.result = ret;
 
 	/* Some kernels call a function for rcu_read_lock(). */
 	rcu_read_lock_sched();
 	hlist_for_each_entry_rcu(ring, &vcpu->rings, node, rcu_read_lock_sched_held())
-		if (wants(ring->reasons, reason))
+		if (observed ? ring->steers && !wants(ring->reasons, reason) :
+			       wants(ring->reasons, reason))
 			push(ring, &record);
 	rcu_read_unlock_sched();
 	return ret;
 }
 
+static noinline int record_wanted(struct vitrine_vcpu *vcpu)
+{
+	return record_exit(vcpu, false, handle);
+}
+
+noinline int vitrine_ring_observe(struct vitrine_vcpu *vcpu,
+				  int (*handler)(struct vitrine_vcpu *vcpu))
+{
+	return record_exit(vcpu, true, handler);
+}
+
 int vitrine_ring_handle_exit(struct vitrine_vcpu *vcpu)
 {
-	u32 reason = (u16)vcpu->exit.reason;
-
-	if (!wants(vcpu->watched_reasons, reason))
+	if (!wants(vcpu->watched_reasons, (u16)vcpu->exit.reason))
 		return handle(vcpu);
-	return record_exit(vcpu, reason);
+	return record_wanted(vcpu);
 }

@@ -26,6 +26,7 @@ struct vitrine_vcpu;
  * @nr_records: a power of two
  * @flags: VITRINE_RING_*
  * @wakeup: so many unread records wake who polls
+ * @steers: of the steering monitor: exits that a rule wants observed are recorded, too
  * @reasons: exits that are recorded; any context
  * @wait: the monitor's
  */
@@ -39,6 +40,7 @@ struct vitrine_ring {
 	u32 nr_records;				/* [I] */
 	u32 flags;				/* [I] */
 	u32 wakeup;				/* [I] */
+	bool steers;				/* [I] */
 	u64 reasons[2];				/* [a] a word at a time */
 	wait_queue_head_t *wait;		/* [I] */
 };
@@ -52,7 +54,7 @@ enum { VITRINE_WATCH_RING, VITRINE_WATCH_INSN, VITRINE_WATCH_POLICY };
 /* Bytes of the mapping, which is the header's page and the records. */
 u32 vitrine_ring_bytes(u32 nr_records);
 /* Records nothing until it is started. ERR_PTR. */
-struct vitrine_ring *vitrine_ring_create(const struct vitrine_ring_config *config,
+struct vitrine_ring *vitrine_ring_create(const struct vitrine_ring_config *config, bool steers,
 					 wait_queue_head_t *wait);
 /* Stopped, and every vCPU thread that may still write has been waited for (RCU). */
 void vitrine_ring_free(struct vitrine_ring *ring);
@@ -69,5 +71,10 @@ bool vitrine_ring_readable(const struct vitrine_ring *ring);
  * recorded, as it was before. Loaded.
  */
 int vitrine_ring_handle_exit(struct vitrine_vcpu *vcpu);
+/*
+ * VITRINE_DO_OBSERVE: @handler is called and the exit recorded, as it was before, in the rings of
+ * the steering monitor that would not have it by its reason. Loaded; what @handler returns.
+ */
+int vitrine_ring_observe(struct vitrine_vcpu *vcpu, int (*handler)(struct vitrine_vcpu *vcpu));
 
 #endif

@@ -239,6 +239,8 @@ int vitrine_steer_handle(struct vitrine_vcpu *vcpu)
 	if (!vitrine_backend->describe_exit(vcpu, &what))
 		return vitrine_backend->handle_exit(vcpu);
 	action = ask_policy(vcpu, &what, &rule);
+	if (action == VITRINE_DO_OBSERVE)
+		return vitrine_ring_observe(vcpu, vitrine_backend->handle_exit);
 	if (action != VITRINE_DO_ASK && action != VITRINE_DO_TELL)
 		return vitrine_backend->handle_exit(vcpu);
 	ask = get_ask(vcpu);

@@ -33,7 +33,7 @@ static bool fields(void)
 	return is_wrong(NULL, any_cpuid) && is_wrong("on", WITH(r.on = 0)) &&
 	       is_wrong("on", WITH(r.on = VITRINE_NR_ON)) &&
 	       is_wrong("on", WITH(r.on = 0x80000001)) &&
-	       is_wrong("action", WITH(r.action = VITRINE_DO_TELL + 1)) &&
+	       is_wrong("action", WITH(r.action = VITRINE_DO_OBSERVE + 1)) &&
 	       is_wrong("reserved", WITH(r.reserved = 1)) &&
 	       is_wrong("first", WITH(r.first = r.last = 1ull << 32)) &&
 	       is_wrong("last", WITH(r.first = 2; r.last = 1)) &&
