@@ -144,6 +144,24 @@ TEST_F(tool, filters)
 	EXPECT_STREQ("", self->text);
 }
 
+/* Only what rules name, also where it would not exit at all. */
+TEST_F(tool, rules)
+{
+	EXPECT_EQ(0, run_tool(self->text, "--count 4 --rule cpuid:1,0", self->id));
+	EXPECT_EQ(4, lines(self->text));
+	EXPECT_EQ(NULL, strstr(self->text, "IO_INSTRUCTION"));
+	EXPECT_EQ(0, run_tool(self->text, "--count 4 --rule cpuid:2 --rule rdtsc -r 30",
+			      self->id));
+	EXPECT_EQ(4, lines(self->text));
+	EXPECT_EQ(NULL, strstr(self->text, " CPUID "));
+	EXPECT_EQ(0, run_tool(self->text, "--time 0.3 --rule cpuid:2", self->id));
+	EXPECT_STREQ("", self->text);
+	EXPECT_EQ(2, run_tool(self->text, "--rule cpid", self->id));
+	EXPECT_NE(NULL, strstr(self->text, "no class 'cpid'"));
+	EXPECT_EQ(1, run_tool(self->text, "--time 0.3 --rule cr-write:9", self->id));
+	EXPECT_NE(NULL, strstr(self->text, "Invalid argument"));
+}
+
 static struct json_object *member(struct json_object *object, const char *name)
 {
 	struct json_object *found = NULL;

@@ -167,6 +167,10 @@ static int follow(struct trace *trace, struct vitrine_error *err)
 {
 	int ret = open_rings(trace, err), events;
 
+	/* With the rings there, so that nothing is missed. */
+	if (!ret && trace->options.nr_rules)
+		ret = vitrine_policy_set(trace->monitor, trace->options.rules,
+					 trace->options.nr_rules, err);
 	while (!ret && !is_over(trace)) {
 		events = vitrine_monitor_wait(trace->monitor, LOOK_MS, err);
 		if (events < 0 && events != -EINTR)
@@ -241,7 +245,9 @@ int command_trace(int argc, char **argv)
 		complain("%s", err.text);
 		goto out_free;
 	}
-	trace->monitor = vitrine_monitor_attach(dev, trace->options.vm_id, 0, &err);
+	trace->monitor = vitrine_monitor_attach(dev, trace->options.vm_id,
+						trace->options.nr_rules ? VITRINE_ATTACH_STEER : 0,
+						&err);
 	if (!trace->monitor) {
 		complain("%s", err.text);
 		goto out_close;

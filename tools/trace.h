@@ -7,17 +7,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <vitrine_policy.h>
+
 #include "lib/libvitrine.h"
 #include "lib/libvitrine_watch.h"
 
 #define TRACE_REASONS	128
+#define TRACE_MAX_RULES	64
 
 /* struct trace_options - what the user asked for */
 struct trace_options {
 	const char *device;
 	uint64_t vm_id;
 	int64_t vcpu;		/* -1: all of them */
+	bool has_reasons;
 	uint64_t reasons[2];
+	uint32_t nr_rules;	/* if there are any the trace steers the VM */
+	struct vitrine_rule rules[TRACE_MAX_RULES];
 	bool has_rip;
 	uint64_t rip_first, rip_last;
 	bool has_cr3;

@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ask.h"
 #include "command.h"
 #include "trace.h"
 
 #define DEFAULT_RECORDS	4096
 #define MIN_RECORDS	16
 
-enum { OPTION_RIP = 256, OPTION_CR3, OPTION_RECORDS, OPTION_STOP, OPTION_NO_INSN, OPTION_DEVICE };
+enum { OPTION_RIP = 256, OPTION_CR3, OPTION_RECORDS, OPTION_STOP, OPTION_NO_INSN, OPTION_DEVICE,
+       OPTION_RULE };
 
 static const struct {
 	struct option option;
@@ -22,6 +24,8 @@ static const struct {
 	{ { "vcpu", required_argument, NULL, 'v' }, "INDEX", "only this vCPU" },
 	{ { "reason", required_argument, NULL, 'r' }, "LIST",
 	  "only these exits: names of the SDM or numbers; with ! before it, all but these" },
+	{ { "rule", required_argument, NULL, OPTION_RULE }, "RULE",
+	  "what this rule of 'vitrine ask' names, though it exits for that alone; repeatable" },
 	{ { "rip", required_argument, NULL, OPTION_RIP }, "A[-B]",
 	  "only from this address, or from A to B" },
 	{ { "cr3", required_argument, NULL, OPTION_CR3 }, "VALUE",
@@ -128,6 +132,20 @@ static int parse_range(char *text, struct trace_options *options, struct vitrine
 	return 0;
 }
 
+/* Exits by rules, and by reasons only if those are named, too. */
+static int take_rule(struct trace_options *options, struct vitrine_error *err)
+{
+	struct vitrine_rule *rule = &options->rules[options->nr_rules];
+
+	if (options->nr_rules == TRACE_MAX_RULES)
+		return refuse(err, "--rule: more than %d", TRACE_MAX_RULES);
+	if (ask_parse_rule(optarg, rule, err))
+		return -EINVAL;
+	rule->action = VITRINE_DO_OBSERVE;
+	options->nr_rules++;
+	return 0;
+}
+
 static int take(int value, struct trace_options *options, struct vitrine_error *err)
 {
 	uint64_t number;
@@ -142,7 +160,10 @@ static int take(int value, struct trace_options *options, struct vitrine_error *
 		options->vcpu = ret ? -1 : (int64_t)number;
 		return ret;
 	case 'r':
+		options->has_reasons = true;
 		return parse_reasons(optarg, options->reasons, err);
+	case OPTION_RULE:
+		return take_rule(options, err);
 	case OPTION_RIP:
 		return parse_range(optarg, options, err);
 	case OPTION_CR3:
@@ -213,6 +234,8 @@ int trace_options_parse(int argc, char **argv, struct trace_options *options,
 	}
 	if (optind != argc - 1)
 		return refuse(err, optind < argc ? "one VM at a time" : "which VM?");
+	if (options->nr_rules && !options->has_reasons)
+		memset(options->reasons, 0, sizeof(options->reasons));
 	if (options->json && options->summary)
 		return refuse(err, "--json and --summary exclude each other");
 	return parse_number(argv[optind], &options->vm_id, "VM", err);

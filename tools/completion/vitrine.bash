@@ -35,7 +35,7 @@ _vitrine() {
 		return
 		;;
 	-m | --memory | -c | --cpus | --timeout | -a | --append | --until | --interval | \
-		--count | -r | --reason | --rip | --cr3 | --time | --records | -v | --vcpu)
+		--count | -r | --reason | --rule | --rip | --cr3 | --time | --records | -v | --vcpu)
 		return
 		;;
 	esac
