@@ -73,6 +73,8 @@ enum vitrine_exit_result {
  * @cache_reg: read RIP, RSP or RFLAGS into vcpu->regs, or the PDPTEs (VITRINE_CACHE_PDPTRS) into
  * vcpu->pdptrs; they
  *	stay in hardware until asked for. Loaded.
+ * @invalid_state: the first of the checks of an entry that the guest's state would fail now, in
+ * words, or NULL. Loaded.
  * @get_segment: VCPU_SREG_* to the KVM form. Loaded.
  * @set_segment: the reverse; values were checked for shape, not for consistency. Loaded.
  * @get_code_mode: the mode of the code that runs now, and the base of its segment. Loaded.
@@ -140,6 +142,7 @@ struct vitrine_backend {
 	void (*record_exit)(struct vitrine_vcpu *vcpu, struct vitrine_record *record);
 
 	void (*cache_reg)(struct vitrine_vcpu *vcpu, unsigned int reg);
+	const char *(*invalid_state)(struct vitrine_vcpu *vcpu);
 	void (*get_segment)(struct vitrine_vcpu *vcpu, unsigned int seg, struct kvm_segment *var);
 	void (*set_segment)(struct vitrine_vcpu *vcpu, unsigned int seg,
 			    const struct kvm_segment *var);

@@ -138,23 +138,16 @@ int vitrine_dr_write(struct vitrine_vcpu *vcpu, unsigned int dr, u64 value)
 	}
 }
 
-static long debug_ioctl_get_regs(void *obj, struct vitrine_ioctl_arg *arg)
+void vitrine_debugregs_get(struct vitrine_vcpu *vcpu, struct kvm_debugregs *regs)
 {
-	struct vitrine_vcpu *vcpu = obj;
-	struct kvm_debugregs *regs = arg->data;
-
 	memset(regs, 0, sizeof(*regs));
 	memcpy(regs->db, vcpu->db.dr, sizeof(regs->db));
 	regs->dr6 = vcpu->db.dr6;
 	regs->dr7 = vcpu->db.dr7;
-	return 0;
 }
 
-static long debug_ioctl_set_regs(void *obj, struct vitrine_ioctl_arg *arg)
+int vitrine_debugregs_set(struct vitrine_vcpu *vcpu, const struct kvm_debugregs *regs)
 {
-	struct vitrine_vcpu *vcpu = obj;
-	const struct kvm_debugregs *regs = arg->data;
-
 	if (regs->flags) {
 		pr_debug_ratelimited("KVM_SET_DEBUGREGS: field flags is %#llx, must be 0\n",
 				     regs->flags);
@@ -171,6 +164,17 @@ static long debug_ioctl_set_regs(void *obj, struct vitrine_ioctl_arg *arg)
 	vcpu->db.dr7 = regs->dr7;
 	vitrine_dr7_update(vcpu);
 	return 0;
+}
+
+static long debug_ioctl_get_regs(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	vitrine_debugregs_get(obj, arg->data);
+	return 0;
+}
+
+static long debug_ioctl_set_regs(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	return vitrine_debugregs_set(obj, arg->data);
 }
 
 static long debug_ioctl_set_guest_debug(void *obj, struct vitrine_ioctl_arg *arg)

@@ -78,6 +78,10 @@ void vitrine_regs_get(struct vitrine_vcpu *vcpu, struct kvm_regs *regs);
 void vitrine_regs_set(struct vitrine_vcpu *vcpu, const struct kvm_regs *regs);
 void vitrine_sregs_get(struct vitrine_vcpu *vcpu, struct kvm_sregs *sregs);
 int vitrine_sregs_set(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs);
+void vitrine_sregs2_get(struct vitrine_vcpu *vcpu, struct kvm_sregs2 *sregs2);
+int vitrine_sregs2_set(struct vitrine_vcpu *vcpu, const struct kvm_sregs2 *sregs2);
+void vitrine_debugregs_get(struct vitrine_vcpu *vcpu, struct kvm_debugregs *regs);
+int vitrine_debugregs_set(struct vitrine_vcpu *vcpu, const struct kvm_debugregs *regs);
 void vitrine_vcpu_events_get(struct vitrine_vcpu *vcpu, struct kvm_vcpu_events *out);
 int vitrine_vcpu_events_set(struct vitrine_vcpu *vcpu, const struct kvm_vcpu_events *in);
 /* DR7 that counts now, the VMM's or the guest's, goes to hardware. */

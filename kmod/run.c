@@ -20,6 +20,7 @@
 #include "exit.h"
 #include "fpu.h"
 #include "halt.h"
+#include "monitor/call.h"
 #include "monitor/ring.h"
 #include "monitor/steer.h"
 #include "regs.h"
@@ -155,17 +156,42 @@ static bool take_request(struct vitrine_vcpu *vcpu, unsigned int request)
 	return test_bit(request, &vcpu->requests) && test_and_clear_bit(request, &vcpu->requests);
 }
 
+/* What KVM_SET_REGS finds when KVM_RUN is over, a call of a monitor's finds, too. */
+static void serve_calls(struct vitrine_vcpu *vcpu)
+{
+	cancel_events(vcpu);
+	if (unlikely(vcpu->apic_words & VITRINE_WORDS_LOAD))
+		vitrine_irq_load_words(vcpu);
+	vitrine_calls_serve(vcpu);
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_EVENT);
+}
+
+/* What monitors want. An event comes first, as the exit is not over before its answer. */
+static int serve_monitors(struct vitrine_vcpu *vcpu)
+{
+	int ret;
+
+	do {
+		if (take_request(vcpu, VITRINE_REQ_CALL))
+			serve_calls(vcpu);
+		if (take_request(vcpu, VITRINE_REQ_ASK)) {
+			ret = vitrine_steer_wait(vcpu);
+			if (ret != EXIT_RESUME)
+				return ret;
+		}
+		/* It comes back with its request set where a call came meanwhile. */
+	} while (READ_ONCE(vcpu->requests) & BIT(VITRINE_REQ_ASK));
+	return EXIT_RESUME;
+}
+
 /* Apart, as the buffers that it needs would cost each entry. */
 static noinline int serve_requests(struct vitrine_vcpu *vcpu)
 {
 	int ret;
 
-	/* First, as the exit is not over before that. */
-	if (take_request(vcpu, VITRINE_REQ_ASK)) {
-		ret = vitrine_steer_wait(vcpu);
-		if (ret != EXIT_RESUME)
-			return ret;
-	}
+	ret = serve_monitors(vcpu);
+	if (ret != EXIT_RESUME)
+		return ret;
 	if (take_request(vcpu, VITRINE_REQ_POLICY))
 		vitrine_steer_update(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_TLB_FLUSH)) {

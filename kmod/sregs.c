@@ -245,11 +245,8 @@ static long sregs_ioctl_set(void *obj, struct vitrine_ioctl_arg *arg)
 	return vitrine_sregs_set(obj, &sregs);
 }
 
-static long sregs_ioctl_get2(void *obj, struct vitrine_ioctl_arg *arg)
+void vitrine_sregs2_get(struct vitrine_vcpu *vcpu, struct kvm_sregs2 *sregs2)
 {
-	struct vitrine_vcpu *vcpu = obj;
-	struct kvm_sregs2 *sregs2 = arg->data;
-
 	get_common(vcpu, (struct kvm_sregs *)sregs2);
 	sregs2->flags = 0;
 	memset(sregs2->pdptrs, 0, sizeof(sregs2->pdptrs));
@@ -259,13 +256,10 @@ static long sregs_ioctl_get2(void *obj, struct vitrine_ioctl_arg *arg)
 		memcpy(sregs2->pdptrs, vcpu->pdptrs, sizeof(sregs2->pdptrs));
 		sregs2->flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
 	}
-	return 0;
 }
 
-static long sregs_ioctl_set2(void *obj, struct vitrine_ioctl_arg *arg)
+int vitrine_sregs2_set(struct vitrine_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
 {
-	struct vitrine_vcpu *vcpu = obj;
-	const struct kvm_sregs2 *sregs2 = arg->data;
 	bool pdptrs = sregs2->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
 	bool pae = (sregs2->cr0 & X86_CR0_PG) && (sregs2->cr4 & X86_CR4_PAE) &&
 		   !(sregs2->efer & EFER_LMA);
@@ -286,6 +280,17 @@ static long sregs_ioctl_set2(void *obj, struct vitrine_ioctl_arg *arg)
 		load_pdptrs(vcpu, sregs2->cr3);
 	}
 	return 0;
+}
+
+static long sregs_ioctl_get2(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	vitrine_sregs2_get(obj, arg->data);
+	return 0;
+}
+
+static long sregs_ioctl_set2(void *obj, struct vitrine_ioctl_arg *arg)
+{
+	return vitrine_sregs2_set(obj, arg->data);
 }
 
 const struct vitrine_ioctl vitrine_sregs_ioctls[] = {

@@ -382,6 +382,8 @@ static struct vitrine_vcpu *alloc_vcpu(struct vitrine_vm *vm, u32 id)
 	vcpu->rcu_noted_jiffies = jiffies;
 	mutex_init(&vcpu->mutex);
 	rcuwait_init(&vcpu->wait);
+	spin_lock_init(&vcpu->calls.lock);
+	INIT_LIST_HEAD(&vcpu->calls.list);
 	vitrine_pv_init(vcpu);
 	preempt_notifier_init(&vcpu->preempt_notifier, &preempt_ops);
 	/* There may be a policy already. */

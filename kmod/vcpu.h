@@ -75,6 +75,7 @@ enum vitrine_request {
 	VITRINE_REQ_LOG_MODE, /* hardware begins or ends to log writes */
 	VITRINE_REQ_ASK, /* vcpu->ask waits for a monitor's answer, or is to be told */
 	VITRINE_REQ_POLICY, /* the VM's exit policy is another one */
+	VITRINE_REQ_CALL, /* a monitor has something for this thread to do: vcpu->calls */
 	VITRINE_REQ_KICK, /* nothing but: come out once */
 	VITRINE_NR_REQUESTS
 };
@@ -178,6 +179,10 @@ struct vitrine_vcpu {
 	struct vitrine_exit exit;		/* [v] */
 	u32 policy_on; /* [v] classes of the exit policy, a bit each; 0: no exit is asked about */
 	struct vitrine_ask *ask; /* [v] set once; what it holds see monitor/steer.h */
+	struct {
+		spinlock_t lock;		/* a leaf */
+		struct list_head list;		/* struct vitrine_call */
+	} calls; /* what monitors want done in this vCPU: monitor/call.h */
 	bool host_data_read; /* [v] a handler read what guests must not find in a cache: see L1TF */
 	unsigned long watch; /* [a] VITRINE_WATCH_*: who wants to see exits first */
 	u64 watched_reasons[2]; /* [a] a word at a time: what some ring records */

@@ -27,15 +27,17 @@
  *	Cannot be taken back.
  *
  * VITRINE_ATTACH (device fd)
- *	In: struct vitrine_attach. Returns a monitor fd of a VM of any process: an observer's, or
- *	with VITRINE_ATTACH_STEER the one that steers. Allowed to who is the VM's creator to the
+ *	In: struct vitrine_attach. Returns a monitor fd of a VM of any process: an observer's, who
+ *	changes nothing; with VITRINE_ATTACH_CONTROL one that may, too; or with VITRINE_ATTACH_STEER
+ *	the one that steers, and may as well. Allowed to who is the VM's creator to the
  *	kernel (file-system ids equal to the real, effective and saved ids that the creator had, all
  *	of its capabilities, the same user namespace) while the VMM is dumpable, and to
  *	CAP_SYS_ADMIN of the initial user namespace; the module's parameter "attach" (owner, root,
  *	off) narrows that. Each attempt is in the kernel log. ESRCH: no VM of that number lives.
  *	EPERM: not allowed. EBUSY: it is steered already, or has VITRINE_MAX_MONITORS monitors.
  *	EINVAL: flags or reserved.
- *	What the one that steers can say is in vitrine_policy.h.
+ *	What the one that steers can say is in vitrine_policy.h, what all can reach of the VM in
+ *	vitrine_access.h.
  *	A monitor fd does not keep its VM alive: once that is gone, poll() says POLLHUP, commands
  *	that need it say ESRCH, and rings can still be read. It works in whatever process has it.
  *
@@ -165,6 +167,7 @@ struct vitrine_vcpu_stats {
 #define VITRINE_MAX_MONITORS	16
 /* struct vitrine_attach.flags, struct vitrine_monitor_info.flags */
 #define VITRINE_ATTACH_STEER	(1U << 0)
+#define VITRINE_ATTACH_CONTROL	(1U << 1)
 
 /**
  * struct vitrine_attach - which VM, and what for

@@ -31,6 +31,8 @@
 #include "ring.h"
 #include "steer.h"
 
+#define ATTACH_FLAGS	(VITRINE_ATTACH_STEER | VITRINE_ATTACH_CONTROL)
+
 static const char *const attach_names[] = { "owner", "root", "off" };
 static enum { ATTACH_OWNER, ATTACH_ROOT, ATTACH_OFF } attach_by;
 
@@ -150,6 +152,13 @@ static const char *refusal(const struct vitrine_monitors *all)
 	return why && capable(CAP_SYS_ADMIN) ? NULL : why;
 }
 
+static const char *kind_of(u32 flags)
+{
+	if (flags & VITRINE_ATTACH_STEER)
+		return "steering";
+	return flags & VITRINE_ATTACH_CONTROL ? "controlling" : "observing";
+}
+
 static void log_attach(u64 vm_id, u32 flags, const char *refused)
 {
 	/* A name may hold anything. */
@@ -157,9 +166,8 @@ static void log_attach(u64 vm_id, u32 flags, const char *refused)
 
 	get_task_comm(comm, current);
 	pr_notice_ratelimited("VM %llu: %s monitor %s by %*pE, pid %d, uid %u%s%s\n", vm_id,
-			      flags & VITRINE_ATTACH_STEER ? "steering" : "observing",
-			      refused ? "refused" : "attached", (int)strlen(comm), comm,
-			      task_tgid_nr(current), from_kuid(&init_user_ns, current_uid()),
+			      kind_of(flags), refused ? "refused" : "attached",
+			      (int)strlen(comm), comm, task_tgid_nr(current), from_kuid(&init_user_ns, current_uid()),
 			      refused ? ": " : "", refused ?: "");
 }
 
@@ -207,7 +215,7 @@ void vitrine_monitor_free(struct vitrine_monitor *monitor)
 		all->nr--;
 		if (all->vm)
 			vitrine_netlink_event(all->vm, NULL, VITRINE_NL_EVENT_MONITOR_DETACHED,
-					      all->steering == monitor ? VITRINE_ATTACH_STEER : 0);
+					      monitor->flags);
 	}
 	if (all->steering == monitor)
 		end_steering(all);
@@ -221,6 +229,25 @@ void vitrine_monitor_free(struct vitrine_monitor *monitor)
 	xa_destroy(&monitor->rings);
 	vitrine_monitors_put(all);
 	kfree(monitor);
+}
+
+struct vitrine_vm *vitrine_monitor_get_vm(struct vitrine_monitor *monitor)
+{
+	struct vitrine_monitors *all = monitor->all;
+	struct vitrine_vm *vm;
+
+	mutex_lock(&all->lock);
+	vm = all->vm;
+	/* On its way out it waits for this lock. */
+	if (vm && !refcount_inc_not_zero(&vm->users))
+		vm = NULL;
+	mutex_unlock(&all->lock);
+	return vm;
+}
+
+struct vitrine_vcpu *vitrine_monitor_vcpu(struct vitrine_vm *vm, u32 index)
+{
+	return index < (u32)atomic_read(&vm->online_vcpus) ? xa_load(&vm->vcpus, index) : NULL;
 }
 
 /* With a reference, or NULL. */
@@ -244,9 +271,9 @@ static long dev_ioctl_attach(void *obj, struct vitrine_ioctl_arg *arg)
 	struct vitrine_monitors *all;
 	int ret;
 
-	if (attach->flags & ~VITRINE_ATTACH_STEER || attach->reserved) {
+	if (attach->flags & ~ATTACH_FLAGS || attach->reserved) {
 		pr_debug_ratelimited("VITRINE_ATTACH: flags is 0x%x and reserved 0x%x, must be within 0x%x and 0\n",
-				     attach->flags, attach->reserved, VITRINE_ATTACH_STEER);
+				     attach->flags, attach->reserved, ATTACH_FLAGS);
 		return -EINVAL;
 	}
 	all = find_monitors(attach->vm_id);
@@ -259,6 +286,8 @@ static long dev_ioctl_attach(void *obj, struct vitrine_ioctl_arg *arg)
 	}
 	monitor->all = all;
 	monitor->vm_id = attach->vm_id;
+	monitor->flags = attach->flags;
+	monitor->controls = attach->flags;
 	INIT_LIST_HEAD(&monitor->node);
 	xa_init_flags(&monitor->rings, XA_FLAGS_ACCOUNT);
 	init_waitqueue_head(&monitor->wait);

@@ -16,6 +16,7 @@
 #include "../ioctl.h"
 #include "steer.h"
 
+struct vitrine_vcpu;
 struct vitrine_vm;
 
 /**
@@ -44,6 +45,8 @@ struct vitrine_monitors {
  * struct vitrine_monitor - one monitor fd
  * @all: of the VM
  * @vm_id: also when it is gone
+ * @flags: VITRINE_ATTACH_*
+ * @controls: it may write: it has some flag
  * @node: in all->list
  * @rings: struct vitrine_ring by index of the vCPU; they stay until the fd is closed
  * @ring_bytes: of all of them
@@ -52,6 +55,8 @@ struct vitrine_monitors {
 struct vitrine_monitor {
 	struct vitrine_monitors *all;	/* [I] */
 	u64 vm_id;			/* [I] */
+	u32 flags;			/* [I] */
+	bool controls;			/* [I] */
 	struct list_head node;		/* [all->lock] */
 	struct xarray rings;		/* [all->lock] for writers */
 	u32 ring_bytes;			/* [all->lock] */
@@ -63,6 +68,14 @@ struct vitrine_monitors *vitrine_monitors_create(struct vitrine_vm *vm);
 void vitrine_monitors_end(struct vitrine_monitors *all);
 /* Its vCPUs are gone as well. */
 void vitrine_monitors_put(struct vitrine_monitors *all);
+
+/*
+ * For commands that wait: the VM with a reference, to be put under no lock; NULL if it is gone, or
+ * has cut its monitors off.
+ */
+struct vitrine_vm *vitrine_monitor_get_vm(struct vitrine_monitor *monitor);
+/* By its index; NULL if there is none. */
+struct vitrine_vcpu *vitrine_monitor_vcpu(struct vitrine_vm *vm, u32 index);
 
 extern const struct vitrine_ioctl vitrine_attach_dev_ioctls[];	/* VITRINE_ATTACH */
 extern const struct vitrine_ioctl vitrine_attach_vm_ioctls[];	/* GET_VM_ID, FORBID_ATTACH */

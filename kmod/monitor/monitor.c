@@ -20,6 +20,7 @@
 
 #include "../vcpu.h"
 #include "../vm.h"
+#include "access.h"
 #include "attach.h"
 #include "monitor.h"
 #include "ring.h"
@@ -56,7 +57,7 @@ static long monitor_ioctl_info(void *obj, struct vitrine_ioctl_arg *arg)
 	if (!vm)
 		return -ESRCH;
 	info->vm_id = monitor->vm_id;
-	info->flags = all->steering == monitor ? VITRINE_ATTACH_STEER : 0;
+	info->flags = monitor->flags;
 	info->nr_vcpus = atomic_read(&vm->online_vcpus);
 	info->nr_monitors = all->nr;
 	unlock_vm(monitor);
@@ -180,7 +181,7 @@ static const struct vitrine_ioctl monitor_ioctls[] = {
 };
 
 static const struct vitrine_ioctl *const monitor_tables[] = {
-	monitor_ioctls, vitrine_steer_ioctls, NULL
+	monitor_ioctls, vitrine_steer_ioctls, vitrine_registers_ioctls, NULL
 };
 
 static struct vitrine_ioctl_set monitor_set = { .tables = monitor_tables };

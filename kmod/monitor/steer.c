@@ -269,7 +269,12 @@ static bool is_over(const struct vitrine_vcpu *vcpu, const struct vitrine_ask *a
 	       READ_ONCE(vcpu->vm->dead);
 }
 
-/* 0, or -EINTR: the event stays. */
+static bool has_call(const struct vitrine_vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->requests) & BIT(VITRINE_REQ_CALL);
+}
+
+/* 0, or the event stays: -EINTR, or -EAGAIN for a call that a monitor wants done now. */
 static int wait(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask)
 {
 	long left = (long)(ask->deadline - jiffies);
@@ -278,8 +283,11 @@ static int wait(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask)
 		return is_over(vcpu, ask) ? 0 : -EINTR;
 	if (left <= 0)
 		return 0;
-	left = wait_event_interruptible_timeout(ask->wait, is_over(vcpu, ask), left);
-	return left < 0 ? -EINTR : 0;
+	left = wait_event_interruptible_timeout(ask->wait, is_over(vcpu, ask) || has_call(vcpu),
+						left);
+	if (left < 0)
+		return -EINTR;
+	return is_over(vcpu, ask) || !has_call(vcpu) ? 0 : -EAGAIN;
 }
 
 /* Off the list, whatever became of it; the verdict if one came. */
@@ -341,8 +349,11 @@ int vitrine_steer_wait(struct vitrine_vcpu *vcpu)
 		return EXIT_RESUME;
 	}
 	ret = wait(vcpu, ask);
-	if (ret) {
+	if (ret)
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_ASK);
+	if (ret == -EAGAIN)
+		return EXIT_RESUME;
+	if (ret) {
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		vcpu->stats.signal_exits++;
 		return ret;

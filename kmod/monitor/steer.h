@@ -85,9 +85,12 @@ void vitrine_ask_free(struct vitrine_vcpu *vcpu);
 
 /* In place of backend->handle_exit() while vcpu->policy_on is not 0. Loaded; EXIT_* or -errno. */
 int vitrine_steer_handle(struct vitrine_vcpu *vcpu);
-/* VITRINE_REQ_ASK: waits for the answer and does what it says. Loaded; EXIT_* or -errno. */
+/*
+ * VITRINE_REQ_ASK: waits for the answer and does what it says. Loaded; EXIT_* or -errno. The
+ * request is set again, with EXIT_RESUME, where VITRINE_REQ_CALL has to be served first.
+ */
 int vitrine_steer_wait(struct vitrine_vcpu *vcpu);
-/* Has it look again whether its wait is over: the VM is dead. Interrupts may be off. */
+/* Has it look again whether its wait is over: VM dead, or a call. Interrupts may be off. */
 void vitrine_steer_wake(struct vitrine_vcpu *vcpu);
 /* VITRINE_REQ_POLICY: intercepts follow the rules. Loaded. */
 void vitrine_steer_update(struct vitrine_vcpu *vcpu);

@@ -63,7 +63,7 @@ static void write_rflags(struct vitrine_vcpu *vcpu)
 		fix_pending_step(rflags);
 }
 
-static void write_dirty_regs(struct vitrine_vcpu *vcpu)
+static __always_inline void write_dirty_regs(struct vitrine_vcpu *vcpu)
 {
 	if (vcpu->regs_dirty & BIT(VITRINE_REG_RIP))
 		vmcs_write(GUEST_RIP, vcpu->regs[VITRINE_REG_RIP]);
@@ -74,6 +74,11 @@ static void write_dirty_regs(struct vitrine_vcpu *vcpu)
 	if (unlikely(vcpu->regs_dirty & BIT(VITRINE_CACHE_PDPTRS)))
 		write_pdptrs(vcpu);
 	vcpu->regs_dirty = 0;
+}
+
+void vmx_write_regs(struct vitrine_vcpu *vcpu)
+{
+	write_dirty_regs(vcpu);
 }
 
 /* Both change with every switch of address space, and by the kernel's own hand in between. */

@@ -41,6 +41,8 @@ int vmx_enter(u64 *regs, struct vmx_entry *entry, unsigned int flags);
 void vmx_exit_point(void);
 void vmx_call_nmi_entry(void);
 int vmx_vcpu_run(struct vitrine_vcpu *vcpu);
+/* What is in vcpu->regs only goes to the VMCS, as before an entry. Loaded. */
+void vmx_write_regs(struct vitrine_vcpu *vcpu);
 #endif
 
 #endif

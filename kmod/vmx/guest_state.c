@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Why did the processor refuse to enter? Reads the guest-state area into the form that
- * guest_check.c judges. Asked only after an entry failed; the vCPU is loaded.
+ * guest_check.c judges. Asked after an entry failed, and of what a monitor writes; the vCPU is loaded.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -10,6 +10,7 @@
 #include <asm/processor.h>
 #include <asm/vmx.h>
 
+#include "enter.h"
 #include "guest_check.h"
 #include "vmx.h"
 
@@ -98,4 +99,10 @@ const char *vmx_invalid_guest_state(struct vmx_vcpu *vmx)
 
 	read_state(&state, vmx);
 	return vmx_guest_state_check(&state, &caps);
+}
+
+const char *vmx_invalid_state(struct vitrine_vcpu *vcpu)
+{
+	vmx_write_regs(vcpu);
+	return vmx_invalid_guest_state(to_vmx(vcpu));
 }

@@ -117,6 +117,7 @@ const struct vitrine_backend vmx_backend = {
 	.record_exit = vmx_record_exit,
 
 	.cache_reg = vmx_cache_reg,
+	.invalid_state = vmx_invalid_state,
 	.get_segment = vmx_get_segment,
 	.set_segment = vmx_set_segment,
 	.get_code_mode = vmx_get_code_mode,

@@ -255,5 +255,7 @@ int vmx_exit_dr_access(struct vitrine_vcpu *vcpu);
  */
 void vmx_dump_vmcs(struct vmx_vcpu *vmx);
 const char *vmx_invalid_guest_state(struct vmx_vcpu *vmx);
+/* The same of a state that no entry was tried with. */
+const char *vmx_invalid_state(struct vitrine_vcpu *vcpu);
 
 #endif

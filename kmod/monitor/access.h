@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a monitor can reach of a VM: the commands of vitrine_access.h, a file each. */
+#ifndef VITRINE_MONITOR_ACCESS_H
+#define VITRINE_MONITOR_ACCESS_H
+
+#include "../ioctl.h"
+
+extern const struct vitrine_ioctl vitrine_registers_ioctls[];	/* READ_REGS, WRITE_REGS */
+
+#endif

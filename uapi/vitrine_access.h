@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR MIT */
+/*
+ * What a monitor can reach of a VM: the registers of its vCPUs. Commands of a monitor's fd, see
+ * vitrine.h for how one is had. Who observes only reads; to write takes VITRINE_ATTACH_CONTROL or
+ * VITRINE_ATTACH_STEER (EPERM without).
+ *
+ * All structures have fixed-width members and no implicit padding; reserved members must be zero.
+ *
+ * A vCPU need not stand still for it: it comes out of the guest, or out of its wait, for as long as
+ * it takes. While its VMM does something else with it that takes long, the command waits; a signal
+ * ends that with EINTR, and then a write may have been done or not. ESRCH: the VM is gone. EIO: it
+ * is dead. ENOENT: there is no such vCPU.
+ *
+ * VITRINE_READ_REGS
+ *	In: @vcpu, the rest zero. Out: struct vitrine_regs, all parts.
+ *
+ * VITRINE_WRITE_REGS
+ *	In: struct vitrine_regs, of which the @parts named are written: all or nothing. The rules
+ *	are those of KVM_SET_REGS, KVM_SET_SREGS2 and KVM_SET_DEBUGREGS, and beyond them EINVAL for
+ *	a state that the processor would not enter, with a line in the kernel log at debug level
+ *	that names the field. @system.apic_base must stay; with PAE paging the pointers in
+ *	@system.pdptrs are taken as they are, whatever CR3 is.
+ *	An event that waits for its answer is over by it: what the guest was about to do it does
+ *	anew, if it still comes there. A VMM that keeps registers of its own, as QEMU does with a
+ *	guest that it stopped, overwrites it.
+ */
+#ifndef _UAPI_VITRINE_ACCESS_H
+#define _UAPI_VITRINE_ACCESS_H
+
+#include <linux/ioctl.h>
+#include <linux/kvm.h>
+#include <linux/types.h>
+
+#include "vitrine.h"
+
+/* struct vitrine_regs.parts */
+#define VITRINE_REGS_GENERAL	(1U << 0)
+#define VITRINE_REGS_SYSTEM	(1U << 1)
+#define VITRINE_REGS_DEBUG	(1U << 2)
+#define VITRINE_REGS_ALL	7U
+
+/**
+ * struct vitrine_regs - registers of one vCPU
+ * @vcpu: in: its index
+ * @parts: VITRINE_REGS_*
+ * @vcpu_id: out: the id that its VMM gave it; not looked at by a write
+ * @mp_state: out: KVM_MP_STATE_*; likewise
+ * @general: RAX to R15, RIP, RFLAGS
+ * @system: segments, descriptor tables, control registers, EFER; KVM_SREGS2_FLAGS_PDPTRS_VALID if
+ * and only if the guest uses PAE paging
+ * @debug: DR0 to DR3, DR6, DR7
+ */
+struct vitrine_regs {
+	__u32 vcpu;
+	__u32 parts;
+	__u32 vcpu_id;
+	__u32 mp_state;
+	struct kvm_regs general;
+	struct kvm_sregs2 system;
+	struct kvm_debugregs debug;
+};
+
+#define VITRINE_READ_REGS	_IOWR(VITRINE_IOC_MAGIC, 0x70, struct vitrine_regs)
+#define VITRINE_WRITE_REGS	_IOW(VITRINE_IOC_MAGIC, 0x71, struct vitrine_regs)
+
+#endif
