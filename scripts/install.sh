@@ -27,9 +27,11 @@ files()
 	echo "build/tools/libvitrine.a|$prefix/lib/libvitrine.a|644"
 	echo "tools/lib/libvitrine.h|$prefix/include/libvitrine.h|644"
 	echo "tools/lib/libvitrine_watch.h|$prefix/include/libvitrine_watch.h|644"
+	echo "tools/lib/libvitrine_access.h|$prefix/include/libvitrine_access.h|644"
 	echo "uapi/vitrine.h|$prefix/include/vitrine.h|644"
 	echo "uapi/vitrine_netlink.h|$prefix/include/vitrine_netlink.h|644"
 	echo "uapi/vitrine_policy.h|$prefix/include/vitrine_policy.h|644"
+	echo "uapi/vitrine_access.h|$prefix/include/vitrine_access.h|644"
 	echo "tools/udev/99-vitrine.rules|$udevdir/99-vitrine.rules|644"
 	echo "tools/completion/vitrine.bash|$prefix/share/bash-completion/completions/vitrine|644"
 	for page in tools/man/*.1; do

@@ -59,6 +59,21 @@ bool parse_count(const char *what, const char *text, uint64_t max, uint64_t *val
 	return true;
 }
 
+bool parse_index(const char *what, const char *text, uint64_t max, uint64_t *value)
+{
+	unsigned long long number;
+	char *end;
+
+	errno = 0;
+	number = strtoull(text, &end, 0);
+	if (errno || *end || text[0] < '0' || text[0] > '9' || number > max) {
+		complain("%s '%s': a number from 0 is wanted", what, text);
+		return false;
+	}
+	*value = number;
+	return true;
+}
+
 bool parse_seconds(const char *what, const char *text, double least, double most, double *value)
 {
 	char *end;

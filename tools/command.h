@@ -37,6 +37,7 @@ int command_ask(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_list(int argc, char **argv);
+int command_regs(int argc, char **argv);
 int command_run(int argc, char **argv);
 int command_stat(int argc, char **argv);
 int command_top(int argc, char **argv);
@@ -56,6 +57,8 @@ int refuse(struct vitrine_error *err, const char *format, ...);
 
 /* A whole number from 1 on, or false with a complaint that names @what. */
 bool parse_count(const char *what, const char *text, uint64_t max, uint64_t *value);
+/* One that may be 0, decimal or after 0x, likewise. */
+bool parse_index(const char *what, const char *text, uint64_t max, uint64_t *value);
 /* A number of seconds within these bounds, likewise. */
 bool parse_seconds(const char *what, const char *text, double least, double most, double *value);
 

@@ -84,7 +84,8 @@ static void print_text(const struct stream *stream, const struct vitrine_life_ev
 	if (event->event == VITRINE_NL_EVENT_INTERNAL_ERROR)
 		printf(" suberror %llu", (unsigned long long)event->detail);
 	if (is_of_monitor(event->event))
-		printf(" %s", event->detail & VITRINE_ATTACH_STEER ? "steering" : "observing");
+		printf(" %s", event->detail & VITRINE_ATTACH_STEER ? "steering" :
+		       event->detail & VITRINE_ATTACH_CONTROL ? "controlling" : "observing");
 	putchar('\n');
 }
 

@@ -44,13 +44,13 @@ _vitrine() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
-	run:-t | trace:-t | ask:--answer | ask:-s | ask:--script | ask:--limit-ms)
+	run:-t | trace:-t | ask:--answer | ask:-s | ask:--script | ask:--limit-ms | regs:-s | regs:--set)
 		return
 		;;
 	esac
 	case ${COMP_WORDS[1]}:$current in
-	list:-* | stat:-* | events:-* | trace:-* | ask:-*) ;;
-	list:* | stat:* | events:* | trace:* | ask:*)
+	list:-* | stat:-* | events:-* | trace:-* | ask:-* | regs:-*) ;;
+	list:* | stat:* | events:* | trace:* | ask:* | regs:*)
 		options=$(vitrine list 2>/dev/null | awk 'NR > 1 { print $1 }')
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 		return

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+/* vitrine regs: registers of a running VM, shown or set. */
+#include <getopt.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "command.h"
+#include "registers.h"
+#include "vms.h"
+
+#define MAX_SETS	64	/* of a command line */
+
+enum { OPTION_DEVICE = 256 };
+
+static const struct option long_options[] = {
+	{ "vcpu", required_argument, NULL, 'v' },
+	{ "all", no_argument, NULL, 'a' },
+	{ "set", required_argument, NULL, 's' },
+	{ "json", no_argument, NULL, 'j' },
+	{ "device", required_argument, NULL, OPTION_DEVICE },
+	{ "help", no_argument, NULL, 'h' },
+	{ NULL, 0, NULL, 0 }
+};
+
+static const char usage[] =
+	"usage: vitrine regs [OPTIONS] VM\n\n"
+	"Shows the registers of a running VM, whatever program runs it. It goes on meanwhile.\n\n"
+	"  -v, --vcpu INDEX       of this vCPU; 0 unless given\n"
+	"  -a, --all              of all its vCPUs\n"
+	"  -s, --set NAME=VALUE   set a register, by the names that are shown, and cs.base,\n"
+	"                         gdtr.limit and so on; several are set at once\n"
+	"  -j, --json             as JSON\n"
+	"      --device PATH      hypervisor device; $VITRINE_DEV or /dev/vitrine\n"
+	"  -h, --help             this text\n\n"
+	"VM is the number that 'vitrine list' shows. See vitrine-regs(1).\n";
+
+struct request {
+	uint64_t vm_id;
+	uint64_t vcpu;
+	const char *sets[MAX_SETS];
+	unsigned int nr_sets;
+	const char *device;
+	bool all;
+	bool json;
+};
+
+/* 0, 1 to end with success, or -1. */
+static int parse(int argc, char **argv, struct request *request)
+{
+	struct vitrine_regs regs = { 0 };
+	struct vitrine_error err;
+	int option;
+
+	optind = 0;
+	while ((option = getopt_long(argc, argv, "v:as:jh", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'v':
+			if (!parse_index("--vcpu", optarg, UINT32_MAX - 1, &request->vcpu))
+				return -1;
+			break;
+		case 'a':
+			request->all = true;
+			break;
+		case 's':
+			if (registers_set(&regs, optarg, &err)) {
+				complain("--set %s", err.text);
+				return -1;
+			}
+			if (request->nr_sets == MAX_SETS) {
+				complain("more than %d registers to set", MAX_SETS);
+				return -1;
+			}
+			request->sets[request->nr_sets++] = optarg;
+			break;
+		case 'j':
+			request->json = true;
+			break;
+		case OPTION_DEVICE:
+			request->device = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 1;
+		default:
+			return -1;
+		}
+	}
+	if (optind != argc - 1) {
+		complain(optind < argc ? "regs: one VM at a time" : "regs: which VM?");
+		return -1;
+	}
+	return vms_parse_id(argv[optind], &request->vm_id) ? 0 : -1;
+}
+
+static int show(struct vitrine_monitor *monitor, const struct request *request,
+		struct vitrine_error *err)
+{
+	struct json_object *list = request->json && request->all ? json_object_new_array() : NULL;
+	uint32_t first = (uint32_t)request->vcpu, end = first + 1, i;
+	struct vitrine_monitor_info info;
+	struct vitrine_regs regs;
+	int ret = 0;
+
+	if (request->all) {
+		ret = vitrine_monitor_info(monitor, &info, err);
+		if (ret)
+			return ret;
+		if (!info.nr_vcpus)
+			complain("it has no vCPU yet");
+		first = 0;
+		end = info.nr_vcpus;
+	}
+	for (i = first; i < end; i++) {
+		ret = vitrine_monitor_read_regs(monitor, i, &regs, err);
+		if (ret)
+			break;
+		if (list) {
+			json_object_array_add(list, registers_json(&regs));
+		} else if (request->json) {
+			list = registers_json(&regs);
+		} else {
+			if (i != first)
+				putchar('\n');
+			registers_print(stdout, &regs);
+		}
+	}
+	if (list && !ret)
+		puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PRETTY));
+	json_object_put(list);
+	return ret;
+}
+
+static int change(struct vitrine_monitor *monitor, const struct request *request,
+		  struct vitrine_error *err)
+{
+	struct vitrine_regs regs;
+	unsigned int i;
+	int ret;
+
+	ret = vitrine_monitor_read_regs(monitor, (uint32_t)request->vcpu, &regs, err);
+	if (ret)
+		return ret;
+	regs.parts = 0;
+	for (i = 0; i < request->nr_sets && !ret; i++)
+		ret = registers_set(&regs, request->sets[i], err);
+	return ret ? ret : vitrine_monitor_write_regs(monitor, &regs, err);
+}
+
+int command_regs(int argc, char **argv)
+{
+	struct request request = { 0 };
+	struct vitrine_monitor *monitor = NULL;
+	struct vitrine_error err;
+	struct vitrine *dev;
+	int ret = parse(argc, argv, &request);
+
+	if (ret)
+		return ret < 0 ? EXIT_USAGE : finish_output(EXIT_OK);
+	if (request.all && request.nr_sets) {
+		complain("--set wants one vCPU");
+		return EXIT_USAGE;
+	}
+	dev = vitrine_open(request.device, &err);
+	if (dev)
+		monitor = vitrine_monitor_attach(dev, request.vm_id,
+						 request.nr_sets ? VITRINE_ATTACH_CONTROL : 0, &err);
+	if (monitor && request.nr_sets)
+		ret = change(monitor, &request, &err);
+	else if (monitor)
+		ret = show(monitor, &request, &err);
+	if (!monitor || ret)
+		complain("%s", err.text);
+	ret = !monitor || ret ? EXIT_HOST : EXIT_OK;
+	vitrine_monitor_detach(monitor);
+	vitrine_close(dev);
+	return finish_output(ret);
+}
