@@ -69,6 +69,7 @@ enum vitrine_exit_result {
  * class. Also puts the event that the exit interrupted back, so that @handle_exit may come later,
  * or not at all. Loaded.
  * @insn_len: bytes of the instruction that exited; 0 for a fault. Loaded.
+ * @policy_classes: a bit for each VITRINE_ON_* that this CPU can let exit. Any context.
  * @update_policy: vcpu->policy_on changed: what exits follows. Loaded.
  * @cache_reg: read RIP, RSP or RFLAGS into vcpu->regs, or the PDPTEs (VITRINE_CACHE_PDPTRS) into
  * vcpu->pdptrs; they
@@ -138,6 +139,7 @@ struct vitrine_backend {
 	int (*handle_exit)(struct vitrine_vcpu *vcpu);
 	bool (*describe_exit)(struct vitrine_vcpu *vcpu, struct vitrine_happening *what);
 	u32 (*insn_len)(struct vitrine_vcpu *vcpu);
+	u32 (*policy_classes)(void);
 	void (*update_policy)(struct vitrine_vcpu *vcpu);
 	void (*record_exit)(struct vitrine_vcpu *vcpu, struct vitrine_record *record);
 

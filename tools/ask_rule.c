@@ -27,6 +27,17 @@ static const struct {
 	[VITRINE_ON_HLT] = { "hlt", 0 },
 	[VITRINE_ON_RDTSC] = { "rdtsc", 1 },
 	[VITRINE_ON_XSETBV] = { "xsetbv", 0xffffffff },
+	[VITRINE_ON_INVLPG] = { "invlpg", UINT64_MAX },
+	[VITRINE_ON_INVPCID] = { "invpcid", UINT64_MAX },
+	[VITRINE_ON_RDPMC] = { "rdpmc", 0xffffffff },
+	[VITRINE_ON_RDRAND] = { "rdrand", 8 },
+	[VITRINE_ON_RDSEED] = { "rdseed", 8 },
+	[VITRINE_ON_WBINVD] = { "wbinvd", 1 },
+	[VITRINE_ON_PAUSE] = { "pause", 0 },
+	[VITRINE_ON_MONITOR] = { "monitor", 1 },
+	[VITRINE_ON_VMX] = { "vmx", 0xffff },
+	[VITRINE_ON_DR_READ] = { "dr-read", 7 },
+	[VITRINE_ON_DR_WRITE] = { "dr-write", 7 },
 };
 
 static const char *const registers[] = {

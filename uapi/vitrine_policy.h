@@ -22,12 +22,27 @@
  *	VITRINE_ON_HLT		0			-		-
  *	VITRINE_ON_RDTSC	0: RDTSC, 1: RDTSCP	-		-
  *	VITRINE_ON_XSETBV	register		-		new value
+ *	VITRINE_ON_INVLPG	linear address		-		-
+ *	VITRINE_ON_INVPCID	type			-		linear address of
+ *								the descriptor
+ *	VITRINE_ON_RDPMC	ECX			-		-
+ *	VITRINE_ON_RDRAND	bytes: 2, 4, 8		-		-
+ *	VITRINE_ON_RDSEED	bytes: 2, 4, 8		-		-
+ *	VITRINE_ON_WBINVD	0: WBINVD, 1: INVD	-		-
+ *	VITRINE_ON_PAUSE	0			-		-
+ *	VITRINE_ON_MONITOR	0: MONITOR, 1: MWAIT	-		-
+ *	VITRINE_ON_VMX		basic exit reason	-		-
+ *	VITRINE_ON_DR_READ	register		-		-
+ *	VITRINE_ON_DR_WRITE	register		-		what is written
  *
- * Exceptions are those that an instruction of the guest's raises as a fault: 0, 5 to 7, 10 to 14,
- * 16 and 19. Strings (INS, OUTS) count as one IN or OUT and have no value. A CR write fits if one
- * of the bits of @mask changes (0: any write); for the others (value & mask) must be equal to
- * @match. CR8 is seen only where the guest's writes to it exit (module parameter tpr_shadow=0), and
- * what the processor does of the APIC (apicv=1) is not seen as MSRs.
+ * Exceptions are the faults 0, 5 to 7, 10 to 14, 16, 17 and 19 and, of traps, #DB (1; the value is
+ * what it sets of DR6), #BP (3, INT3) and #OF (4, INTO). What the VMM asked for with
+ * KVM_SET_GUEST_DEBUG is the VMM's and no event, nor is an #AC of the host's that tells of a split
+ * lock. NMI, #DF and #MC are none. VITRINE_ON_VMX are the VMX instructions but VMCALL; they are
+ * undefined for a guest. Strings (INS, OUTS) count as one IN or OUT and have no value. A CR write
+ * fits if one of the bits of @mask changes (0: any write); for the others (value & mask) must be
+ * equal to @match. CR8 is seen only where the guest's writes to it exit (module parameter
+ * tpr_shadow=0), and what the processor does of the APIC (apicv=1) is not seen as MSRs.
  *
  * VITRINE_DO_OBSERVE is for what comes too often to be asked about: the exit is recorded in the
  * steering monitor's ring of that vCPU (VITRINE_RING_CREATE in vitrine.h) whether or not the ring's
@@ -38,7 +53,8 @@
  *	In: struct vitrine_policy with @nr rules behind it. Takes the place of all rules there were;
  *	@nr 0 ends the policy. Returns when every vCPU goes by the new rules; an event that waits
  *	for its answer goes on waiting. E2BIG above VITRINE_MAX_RULES, EINVAL with a line in the
- *	kernel log at debug level that names the field, EPERM on an observer's fd.
+ *	kernel log at debug level that names the field, EOPNOTSUPP with one that names the class
+ *	where this CPU cannot let it exit, EPERM on an observer's fd.
  *
  * VITRINE_NEXT_EVENT
  *	Out: struct vitrine_exit_event, the one that has waited longest and was not fetched yet.
@@ -81,7 +97,18 @@
 #define VITRINE_ON_HLT		10
 #define VITRINE_ON_RDTSC	11
 #define VITRINE_ON_XSETBV	12
-#define VITRINE_NR_ON		13
+#define VITRINE_ON_INVLPG	13
+#define VITRINE_ON_INVPCID	14
+#define VITRINE_ON_RDPMC	15
+#define VITRINE_ON_RDRAND	16
+#define VITRINE_ON_RDSEED	17
+#define VITRINE_ON_WBINVD	18
+#define VITRINE_ON_PAUSE	19
+#define VITRINE_ON_MONITOR	20
+#define VITRINE_ON_VMX		21
+#define VITRINE_ON_DR_READ	22
+#define VITRINE_ON_DR_WRITE	23
+#define VITRINE_NR_ON		24
 
 /* struct vitrine_rule.action */
 #define VITRINE_DO_NOTHING	0	/* its usual way: an exception to a later rule */
@@ -147,7 +174,7 @@ struct vitrine_guest_regs {
  * @on: VITRINE_ON_*
  * @flags: VITRINE_EVENT_*
  * @rule: index of the rule that wanted it, among those of VITRINE_SET_POLICY
- * @insn_len: bytes of the instruction, 0 for an exception that is no instruction's
+ * @insn_len: bytes of the instruction; 0 for an exception, but for INT1, INT3 and INTO
  * @reserved: zero
  * @key: @sub: @value: as in the table above
  * @reason: @qualification: the raw exit

@@ -11,25 +11,42 @@
 
 /* What the keys of a class can be, and whether there is a second one and a value. */
 struct on_class {
+	const char *name;
 	u64 last;
 	u64 sub_last;
 	bool has_value;
 };
 
 static const struct on_class classes[VITRINE_NR_ON] = {
-	[VITRINE_ON_CPUID] = { 0xffffffffULL, 0xffffffffULL },
-	[VITRINE_ON_RDMSR] = { 0xffffffffULL },
-	[VITRINE_ON_WRMSR] = { 0xffffffffULL, 0, true },
-	[VITRINE_ON_IN] = { 0xffff, 4 },
-	[VITRINE_ON_OUT] = { 0xffff, 4, true },
-	[VITRINE_ON_CR_READ] = { 8 },
-	[VITRINE_ON_CR_WRITE] = { 8, 0, true },
-	[VITRINE_ON_EXCEPTION] = { 31, 0, true },
-	[VITRINE_ON_HYPERCALL] = { ~0ULL },
-	[VITRINE_ON_HLT] = { 0 },
-	[VITRINE_ON_RDTSC] = { 1 },
-	[VITRINE_ON_XSETBV] = { 0xffffffffULL, 0, true },
+	[VITRINE_ON_CPUID] = { "cpuid", 0xffffffffULL, 0xffffffffULL },
+	[VITRINE_ON_RDMSR] = { "rdmsr", 0xffffffffULL },
+	[VITRINE_ON_WRMSR] = { "wrmsr", 0xffffffffULL, 0, true },
+	[VITRINE_ON_IN] = { "in", 0xffff, 4 },
+	[VITRINE_ON_OUT] = { "out", 0xffff, 4, true },
+	[VITRINE_ON_CR_READ] = { "cr-read", 8 },
+	[VITRINE_ON_CR_WRITE] = { "cr-write", 8, 0, true },
+	[VITRINE_ON_EXCEPTION] = { "exception", 31, 0, true },
+	[VITRINE_ON_HYPERCALL] = { "hypercall", ~0ULL },
+	[VITRINE_ON_HLT] = { "hlt", 0 },
+	[VITRINE_ON_RDTSC] = { "rdtsc", 1 },
+	[VITRINE_ON_XSETBV] = { "xsetbv", 0xffffffffULL, 0, true },
+	[VITRINE_ON_INVLPG] = { "invlpg", ~0ULL },
+	[VITRINE_ON_INVPCID] = { "invpcid", ~0ULL, 0, true },
+	[VITRINE_ON_RDPMC] = { "rdpmc", 0xffffffffULL },
+	[VITRINE_ON_RDRAND] = { "rdrand", 8 },
+	[VITRINE_ON_RDSEED] = { "rdseed", 8 },
+	[VITRINE_ON_WBINVD] = { "wbinvd", 1 },
+	[VITRINE_ON_PAUSE] = { "pause", 0 },
+	[VITRINE_ON_MONITOR] = { "monitor", 1 },
+	[VITRINE_ON_VMX] = { "vmx", 0xffff },
+	[VITRINE_ON_DR_READ] = { "dr-read", 7 },
+	[VITRINE_ON_DR_WRITE] = { "dr-write", 7, 0, true },
 };
+
+const char *vitrine_rule_class_name(u32 on)
+{
+	return classes[on].name;
+}
 
 const char *vitrine_rule_wrong_field(const struct vitrine_rule *rule)
 {

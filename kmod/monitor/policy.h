@@ -34,6 +34,8 @@ struct vitrine_happening {
 	u64 value;
 };
 
+/* Of a class that there is, as the tool has it. */
+const char *vitrine_rule_class_name(u32 on);
 /* The name of the field that makes @rule one that cannot be, or NULL. */
 const char *vitrine_rule_wrong_field(const struct vitrine_rule *rule);
 /* Fills @policy, of which only nr is set and which has room for that many, from checked rules. */

@@ -17,6 +17,7 @@
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
+#include "../backend.h"
 #include "../vm.h"
 #include "attach.h"
 #include "policy.h"
@@ -26,16 +27,22 @@
 
 static long check_rules(const struct vitrine_rule *rules, u32 nr)
 {
+	u32 supported = vitrine_backend->policy_classes();
 	u32 i;
 
 	for (i = 0; i < nr; i++) {
 		const char *field = vitrine_rule_wrong_field(&rules[i]);
 
-		if (!field)
-			continue;
-		pr_debug_ratelimited("VITRINE_SET_POLICY: field rules[%u].%s is not what a rule on %u can have\n",
-				     i, field, rules[i].on);
-		return -EINVAL;
+		if (field) {
+			pr_debug_ratelimited("VITRINE_SET_POLICY: field rules[%u].%s is not what a rule on %u can have\n",
+					     i, field, rules[i].on);
+			return -EINVAL;
+		}
+		if (!(supported & BIT(rules[i].on))) {
+			pr_debug_ratelimited("VITRINE_SET_POLICY: rules[%u]: this CPU cannot let class %s exit\n",
+					     i, vitrine_rule_class_name(rules[i].on));
+			return -EOPNOTSUPP;
+		}
 	}
 	return 0;
 }
@@ -199,8 +206,8 @@ static long check_fits(const struct vitrine_answer *answer, const struct vitrine
 	if (event->flags & VITRINE_EVENT_AFTER && answer->verdict != VITRINE_GO_ON)
 		return REFUSE("verdict", answer->verdict, "be VITRINE_GO_ON, as it is done");
 	if (answer->flags & VITRINE_ADVANCE) {
-		if (event->on == VITRINE_ON_EXCEPTION)
-			return REFUSE("flags", answer->flags, "not advance over an exception");
+		if (!event->insn_len)
+			return REFUSE("flags", answer->flags, "not advance without an instruction");
 		if (answer->flags & VITRINE_SET_REGS && answer->regs.rip != event->regs.rip)
 			return REFUSE("flags", answer->flags, "not advance from another RIP");
 	}

@@ -223,6 +223,8 @@ int vmx_caps_read(struct vmx_caps *caps, bool log_missing)
 	caps->pin = words[PIN];
 	caps->cpu = words[CPU];
 	caps->cpu2 = words[CPU2];
+	caps->cpu_allowed = allowed[CPU] >> 32;
+	caps->cpu2_allowed = allowed[CPU2] >> 32;
 	caps->exit = words[EXIT];
 	caps->entry = words[ENTRY];
 	caps->ept_ad = caps->ept_vpid & VMX_EPT_AD_BIT;

@@ -13,6 +13,7 @@ struct vitrine_caps;
 /**
  * struct vmx_caps - settings common to every VMCS and features found
  * @pin: @cpu: @cpu2: @exit: @entry: control words: required and wanted bits that this CPU allows
+ * @cpu_allowed: @cpu2_allowed: every bit of those two that may be 1
  * @basic: IA32_VMX_BASIC
  * @misc: IA32_VMX_MISC
  * @ept_vpid: IA32_VMX_EPT_VPID_CAP
@@ -34,6 +35,8 @@ struct vmx_caps {
 	u32 cpu2;
 	u32 exit;
 	u32 entry;
+	u32 cpu_allowed;
+	u32 cpu2_allowed;
 	u64 basic;
 	u64 misc;
 	u64 ept_vpid;

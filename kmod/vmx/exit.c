@@ -83,39 +83,6 @@ static int handle_debug_exception(struct vitrine_vcpu *vcpu)
 	return EXIT_RESUME;
 }
 
-static int handle_breakpoint(struct vitrine_vcpu *vcpu)
-{
-	struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
-
-	vcpu->db.exit_dr6 = 0;
-	vitrine_debug_exit(vcpu);
-	arch->exception = X86_TRAP_BP;
-	return EXIT_USER;
-}
-
-/*
- * A misaligned access that the guest asked to hear of, or a split lock that the host detects: the
- * second is the host's business, as for any of its tasks.
- */
-static int handle_alignment_check(struct vitrine_vcpu *vcpu)
-{
-	u32 error_code = vmcs_read(VM_EXIT_INTR_ERROR_CODE);
-
-	if (!boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) ||
-	    (vmx_get_cpl(vcpu) == 3 && vmx_get_cr0(vcpu) & X86_CR0_AM &&
-	     vitrine_rflags_read(vcpu) & X86_EFLAGS_AC)) {
-		vitrine_vcpu_queue_exception(vcpu, X86_TRAP_AC, true, error_code);
-		return EXIT_RESUME;
-	}
-	if (handle_guest_split_lock(vitrine_rip_read(vcpu)))
-		return EXIT_RESUME;
-	/* Fatal by the host's policy: SIGBUS is on its way to this thread. */
-	vcpu->run->exit_reason = KVM_EXIT_EXCEPTION;
-	vcpu->run->ex.exception = X86_TRAP_AC;
-	vcpu->run->ex.error_code = error_code;
-	return EXIT_USER;
-}
-
 /* It exited for the policy's sake only, which lets the guest have it. */
 static int raise_again(struct vitrine_vcpu *vcpu, u8 vector, u32 info)
 {
@@ -126,7 +93,50 @@ static int raise_again(struct vitrine_vcpu *vcpu, u8 vector, u32 info)
 		vitrine_vcpu_queue_page_fault(vcpu, vcpu->exit.qualification, error_code);
 	else
 		vitrine_vcpu_queue_exception(vcpu, vector, has_error, error_code);
+	/* INT3 and INTO are behind themselves when their handler returns. */
+	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_SOFT_EXCEPTION)
+		vcpu->events.insn_len = vmcs_read(VM_EXIT_INSTRUCTION_LEN);
 	return EXIT_RESUME;
+}
+
+static int handle_breakpoint(struct vitrine_vcpu *vcpu)
+{
+	struct kvm_debug_exit_arch *arch = &vcpu->run->debug.arch;
+
+	if (!(vcpu->db.guest_debug & KVM_GUESTDBG_USE_SW_BP))
+		return raise_again(vcpu, X86_TRAP_BP, vcpu->exit.intr_info);
+	vcpu->db.exit_dr6 = 0;
+	vitrine_debug_exit(vcpu);
+	arch->exception = X86_TRAP_BP;
+	return EXIT_USER;
+}
+
+/*
+ * A misaligned access that the guest asked to hear of, or a split lock that the host detects: the
+ * second is the host's business, as for any of its tasks.
+ */
+bool vmx_is_guest_alignment_check(struct vitrine_vcpu *vcpu)
+{
+	return !boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) ||
+	       (vmx_get_cpl(vcpu) == 3 && vmx_get_cr0(vcpu) & X86_CR0_AM &&
+		vitrine_rflags_read(vcpu) & X86_EFLAGS_AC);
+}
+
+static int handle_alignment_check(struct vitrine_vcpu *vcpu)
+{
+	u32 error_code = vmcs_read(VM_EXIT_INTR_ERROR_CODE);
+
+	if (vmx_is_guest_alignment_check(vcpu)) {
+		vitrine_vcpu_queue_exception(vcpu, X86_TRAP_AC, true, error_code);
+		return EXIT_RESUME;
+	}
+	if (handle_guest_split_lock(vitrine_rip_read(vcpu)))
+		return EXIT_RESUME;
+	/* Fatal by the host's policy: SIGBUS is on its way to this thread. */
+	vcpu->run->exit_reason = KVM_EXIT_EXCEPTION;
+	vcpu->run->ex.exception = X86_TRAP_AC;
+	vcpu->run->ex.error_code = error_code;
+	return EXIT_USER;
 }
 
 /*
@@ -223,29 +233,13 @@ static int handle_rdpmc(struct vitrine_vcpu *vcpu)
 	return inject_gp(vcpu);
 }
 
-/* These exit for a policy's sake only. */
-static int handle_rdtsc(struct vitrine_vcpu *vcpu)
-{
-	u64 tsc = vitrine_vcpu_guest_tsc(vcpu, rdtsc());
-
-	vcpu->regs[VITRINE_REG_RAX] = (u32)tsc;
-	vcpu->regs[VITRINE_REG_RDX] = tsc >> 32;
-	return skip(vcpu);
-}
-
-static int handle_rdtscp(struct vitrine_vcpu *vcpu)
-{
-	vcpu->regs[VITRINE_REG_RCX] = (u32)vcpu->msrs.shared[VITRINE_MSR_TSC_AUX];
-	return handle_rdtsc(vcpu);
-}
-
 static int handle_vmcall(struct vitrine_vcpu *vcpu)
 {
 	return vitrine_exit_hypercall(vcpu);
 }
 
 /*
- * The guest is offered no VMX, no INVPCID without the control, no SGX: these do not exist for it.
+ * The guest is offered no VMX: this does not exist for it.
  */
 static int handle_undefined(struct vitrine_vcpu *vcpu)
 {
@@ -438,8 +432,9 @@ static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_CPUID] = handle_cpuid,
 	[EXIT_REASON_HLT] = handle_hlt,
 	[EXIT_REASON_INVD] = handle_invd_wbinvd,
+	[EXIT_REASON_INVLPG] = vmx_exit_invlpg,
 	[EXIT_REASON_RDPMC] = handle_rdpmc,
-	[EXIT_REASON_RDTSC] = handle_rdtsc,
+	[EXIT_REASON_RDTSC] = vmx_exit_rdtsc,
 	[EXIT_REASON_VMCALL] = handle_vmcall,
 	[EXIT_REASON_VMCLEAR] = handle_undefined,
 	[EXIT_REASON_VMLAUNCH] = handle_undefined,
@@ -458,19 +453,22 @@ static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_INVALID_STATE] = handle_invalid_state,
 	[EXIT_REASON_MWAIT_INSTRUCTION] = handle_monitor_mwait,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = handle_monitor_mwait,
+	[EXIT_REASON_PAUSE_INSTRUCTION] = vmx_exit_pause,
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = vmx_exit_tpr_below_threshold,
 	[EXIT_REASON_APIC_ACCESS] = vmx_exit_apic_access,
 	[EXIT_REASON_EOI_INDUCED] = vmx_exit_eoi,
 	[EXIT_REASON_EPT_VIOLATION] = handle_ept_violation,
 	[EXIT_REASON_EPT_MISCONFIG] = handle_ept_misconfig,
 	[EXIT_REASON_INVEPT] = handle_undefined,
-	[EXIT_REASON_RDTSCP] = handle_rdtscp,
+	[EXIT_REASON_RDTSCP] = vmx_exit_rdtscp,
 	[EXIT_REASON_PREEMPTION_TIMER] = handle_preemption_timer,
 	[EXIT_REASON_INVVPID] = handle_undefined,
 	[EXIT_REASON_WBINVD] = handle_invd_wbinvd,
 	[EXIT_REASON_XSETBV] = handle_xsetbv,
 	[EXIT_REASON_APIC_WRITE] = vmx_exit_apic_write,
-	[EXIT_REASON_INVPCID] = handle_undefined,
+	[EXIT_REASON_RDRAND] = vmx_exit_rdrand,
+	[EXIT_REASON_INVPCID] = vmx_exit_invpcid,
+	[EXIT_REASON_RDSEED] = vmx_exit_rdseed,
 	[EXIT_REASON_PML_FULL] = handle_pml_full,
 };
 

@@ -24,17 +24,11 @@ static void inject_gp(struct vitrine_vcpu *vcpu)
 	vitrine_vcpu_queue_exception(vcpu, X86_TRAP_GP, true, 0);
 }
 
-/* Outside 64-bit mode only the low half of the register is moved. */
-static u64 operand(struct vitrine_vcpu *vcpu, unsigned int reg)
+u64 vmx_reg_operand(struct vitrine_vcpu *vcpu, unsigned int reg)
 {
 	u64 value = vitrine_reg_read(vcpu, reg);
 
 	return vcpu->efer & EFER_LMA && vmcs_read(GUEST_CS_AR_BYTES) & BIT(13) ? value : (u32)value;
-}
-
-u64 vmx_cr_operand(struct vitrine_vcpu *vcpu)
-{
-	return operand(vcpu, (vcpu->exit.qualification >> 8) & 15);
 }
 
 static int write_cr8(struct vitrine_vcpu *vcpu, u64 value)
@@ -121,7 +115,7 @@ int vmx_exit_cr_access(struct vitrine_vcpu *vcpu)
 
 	switch ((qualification >> 4) & 3) {
 	case MOV_TO_CR:
-		return move_to_cr(vcpu, cr, operand(vcpu, reg));
+		return move_to_cr(vcpu, cr, vmx_reg_operand(vcpu, reg));
 	case MOV_FROM_CR:
 		return move_from_cr(vcpu, cr, reg);
 	case CLTS:
@@ -168,7 +162,7 @@ int vmx_exit_dr_access(struct vitrine_vcpu *vcpu)
 		if (!ret)
 			vitrine_reg_write(vcpu, reg, value);
 	} else {
-		ret = vitrine_dr_write(vcpu, dr, operand(vcpu, reg));
+		ret = vitrine_dr_write(vcpu, dr, vmx_reg_operand(vcpu, reg));
 	}
 	if (ret) {
 		if (ret == -ENOENT)

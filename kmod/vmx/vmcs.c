@@ -37,12 +37,12 @@ static void write_controls(struct vmx_vcpu *vmx)
 	if (!vmx->vpid)
 		vmx->cpu2_ctls &= ~SECONDARY_EXEC_ENABLE_VPID;
 	vmx->entry_ctls = vmx_caps.entry;
-	vmx->hlt_passes = vmx->vcpu.vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT;
-	if (vmx->hlt_passes)
+	if (vmx->vcpu.vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)
 		vmx->cpu_ctls &= ~CPU_BASED_HLT_EXITING;
 	if (vmx->vcpu.vm->disabled_exits & KVM_X86_DISABLE_EXITS_MWAIT)
 		vmx->cpu_ctls &= ~(CPU_BASED_MWAIT_EXITING | CPU_BASED_MONITOR_EXITING);
-	/* PAUSE does not exit for anybody. */
+	/* PAUSE does not exit but for an exit policy. */
+	vmx->base_cpu_ctls = vmx->cpu_ctls;
 
 	vmx_timer_setup(vmx);
 	vmx_pml_setup(vmx);

@@ -113,6 +113,7 @@ const struct vitrine_backend vmx_backend = {
 	.handle_exit = vmx_handle_exit,
 	.describe_exit = vmx_describe_exit,
 	.insn_len = vmx_insn_len,
+	.policy_classes = vmx_policy_classes,
 	.update_policy = vmx_update_policy,
 	.record_exit = vmx_record_exit,
 

@@ -6,6 +6,7 @@
 #include <linux/container_of.h>
 #include <linux/list.h>
 #include <linux/types.h>
+#include <asm/trapnr.h>
 #include <asm/vmx.h>
 
 #include "../vcpu.h"
@@ -72,7 +73,7 @@ struct vmx_vcpu {
 	u32 timer_value;		/* [v] likewise */
 	u32 timer_bound;		/* [I] for a stay without a deadline */
 	u64 timer_for_deadline;		/* [v] the deadline that both are for, or 0 */
-	bool hlt_passes;		/* [I] HLT exits only where a policy asks for it */
+	u32 base_cpu_ctls;		/* [I] what exits without a policy, in the VM's way */
 	bool dumped;			/* [v] the VMCS was put into the log once */
 };
 
@@ -90,6 +91,16 @@ static inline void vmx_cpu_ctls_set(struct vmx_vcpu *vmx, u32 bits, bool on)
 		return;
 	vmx->cpu_ctls = ctls;
 	vmcs_write(CPU_BASED_VM_EXEC_CONTROL, ctls);
+}
+
+static inline void vmx_cpu2_ctls_set(struct vmx_vcpu *vmx, u32 bits, bool on)
+{
+	u32 ctls = on ? vmx->cpu2_ctls | bits : vmx->cpu2_ctls & ~bits;
+
+	if (ctls == vmx->cpu2_ctls)
+		return;
+	vmx->cpu2_ctls = ctls;
+	vmcs_write(SECONDARY_VM_EXEC_CONTROL, ctls);
 }
 
 static inline void vmx_entry_ctls_set(struct vmx_vcpu *vmx, u32 bits, bool on)
@@ -232,20 +243,70 @@ void vmx_skip_insn(struct vitrine_vcpu *vcpu);
 /* A guest whose HLT does not exit: most events cannot be injected into that state, all end it. */
 void vmx_leave_hlt(struct vitrine_vcpu *vcpu);
 
-/* policy.c */
+/* describe.c */
 struct vitrine_happening;
 bool vmx_describe_exit(struct vitrine_vcpu *vcpu, struct vitrine_happening *what);
 u32 vmx_insn_len(struct vitrine_vcpu *vcpu);
+
+/* policy.c */
+u32 vmx_policy_classes(void);
 void vmx_update_policy(struct vitrine_vcpu *vcpu);
+/* Those that a policy can have exit: what was raised can be raised again. */
+#define VMX_POLICY_EXCEPTIONS						\
+	(BIT(X86_TRAP_DE) | BIT(X86_TRAP_DB) | BIT(X86_TRAP_BP) |	\
+	 BIT(X86_TRAP_OF) | BIT(X86_TRAP_BR) | BIT(X86_TRAP_UD) |	\
+	 BIT(X86_TRAP_NM) | BIT(X86_TRAP_TS) | BIT(X86_TRAP_NP) |	\
+	 BIT(X86_TRAP_SS) | BIT(X86_TRAP_GP) | BIT(X86_TRAP_PF) |	\
+	 BIT(X86_TRAP_MF) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_XF))
 /* A bit for each exception that the policy makes exit. */
 u32 vmx_policy_exceptions(const struct vitrine_vcpu *vcpu);
 
+/* exit_policy.c: exits that there are only for a policy's sake */
+int vmx_exit_rdtsc(struct vitrine_vcpu *vcpu);
+int vmx_exit_rdtscp(struct vitrine_vcpu *vcpu);
+int vmx_exit_invlpg(struct vitrine_vcpu *vcpu);
+int vmx_exit_invpcid(struct vitrine_vcpu *vcpu);
+int vmx_exit_rdrand(struct vitrine_vcpu *vcpu);
+int vmx_exit_rdseed(struct vitrine_vcpu *vcpu);
+int vmx_exit_pause(struct vitrine_vcpu *vcpu);
+/* Bytes of the operand of the RDRAND or RDSEED that exited. */
+unsigned int vmx_random_bytes(struct vitrine_vcpu *vcpu);
+
+/**
+ * struct vmx_operand - a memory operand of an instruction that exited, as hardware decoded it
+ * @info: the whole VM-exit instruction-information field
+ * @mode: of the code
+ * @seg: VITRINE_SEG_*
+ * @offset: before the segment base
+ */
+struct vmx_operand {
+	u32 info;
+	enum vitrine_insn_mode mode;
+	u8 seg;
+	u64 offset;
+};
+
+/* operand.c: for those exits that have such a field; the operand must be one in memory. */
+void vmx_operand_decode(struct vitrine_vcpu *vcpu, struct vmx_operand *operand);
+/* The linear address, checked for nothing. */
+u64 vmx_operand_linear(struct vitrine_vcpu *vcpu, const struct vmx_operand *operand);
+/* 0; EXIT_RESUME where a fault was queued; EXIT_USER or -errno where it is no memory. */
+int vmx_operand_read(struct vitrine_vcpu *vcpu, const struct vmx_operand *operand, void *data,
+		     unsigned int len_bytes);
+int vmx_operand_write(struct vitrine_vcpu *vcpu, const struct vmx_operand *operand,
+		      const void *data, unsigned int len_bytes);
+
+/* Into a general register as an instruction of that operand size does it: 2, 4 or 8 bytes. */
+void vmx_reg_store(struct vitrine_vcpu *vcpu, unsigned int reg, unsigned int len_bytes, u64 value);
+
 /* exit.c, exit_cr.c */
+/* An #AC that the guest asked for, and not the host's detection of split locks. */
+bool vmx_is_guest_alignment_check(struct vitrine_vcpu *vcpu);
 int vmx_handle_exit(struct vitrine_vcpu *vcpu);
 /* The event that the exit interrupted goes back among those to inject. */
 void vmx_settle_exit(struct vitrine_vcpu *vcpu);
-/* What a MOV to a control register that exited moves. */
-u64 vmx_cr_operand(struct vitrine_vcpu *vcpu);
+/* A general register as an operand of the mode's width: the low half outside 64-bit mode. */
+u64 vmx_reg_operand(struct vitrine_vcpu *vcpu, unsigned int reg);
 int vmx_exit_cr_access(struct vitrine_vcpu *vcpu);
 int vmx_exit_dr_access(struct vitrine_vcpu *vcpu);
 

@@ -139,6 +139,20 @@ static bool first_that_fits(void)
 	return decided > 1000;
 }
 
+static bool every_class_has_its_name(void)
+{
+	uint32_t on, other;
+
+	for (on = 1; on < VITRINE_NR_ON; on++) {
+		if (!vitrine_rule_class_name(on))
+			return false;
+		for (other = 1; other < on; other++)
+			if (!strcmp(vitrine_rule_class_name(on), vitrine_rule_class_name(other)))
+				return false;
+	}
+	return true;
+}
+
 static bool classes_asked_for(void)
 {
 	struct vitrine_rule rules[3] = { any_cpuid, any_cpuid, any_cpuid };
@@ -169,6 +183,7 @@ int main(void)
 	static const struct tap_test tests[] = {
 		{ "a rule that cannot be is told by its field", fields },
 		{ "the first rule that fits decides", first_that_fits },
+		{ "every class has a name of its own", every_class_has_its_name },
 		{ "only what a rule names is asked for", classes_asked_for },
 	};
 

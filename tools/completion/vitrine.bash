@@ -35,7 +35,7 @@ _vitrine() {
 		return
 		;;
 	-m | --memory | -c | --cpus | --timeout | -a | --append | --until | --interval | \
-		--count | -r | --reason | --rule | --rip | --cr3 | --time | --records | -v | --vcpu)
+		--count | -r | --reason | --rip | --cr3 | --time | --records | -v | --vcpu)
 		return
 		;;
 	esac
@@ -45,6 +45,16 @@ _vitrine() {
 		return
 		;;
 	run:-t | trace:-t | ask:--answer | ask:-s | ask:--script | ask:--limit-ms | regs:-s | regs:--set)
+		return
+		;;
+	esac
+	# The VM, then rules.
+	case ${COMP_WORDS[1]}:$previous:$COMP_CWORD:$current in
+	ask:*:*:-* | ask:*:2:*) ;;
+	trace:--rule:* | ask:*)
+		options=$(vitrine ask --help 2>/dev/null |
+			sed -n '/^classes:/,/^$/{s/^classes://;p}')
+		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 		return
 		;;
 	esac
