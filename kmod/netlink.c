@@ -68,6 +68,8 @@ static enum vitrine_nl_vm_state vm_state(struct vitrine_vm *vm)
 
 	if (READ_ONCE(vm->dead))
 		return VITRINE_NL_VM_DEAD;
+	if (READ_ONCE(vm->paused))
+		return VITRINE_NL_VM_PAUSED;
 	if (!atomic_read(&vm->online_vcpus))
 		return VITRINE_NL_VM_IDLE;
 	vitrine_vm_for_each_vcpu(index, vcpu, vm)

@@ -21,6 +21,7 @@
 #include "fpu.h"
 #include "halt.h"
 #include "monitor/call.h"
+#include "monitor/pause.h"
 #include "monitor/ring.h"
 #include "monitor/steer.h"
 #include "regs.h"
@@ -178,9 +179,13 @@ static int serve_monitors(struct vitrine_vcpu *vcpu)
 			ret = vitrine_steer_wait(vcpu);
 			if (ret != EXIT_RESUME)
 				return ret;
+		} else if (take_request(vcpu, VITRINE_REQ_PAUSE)) {
+			ret = vitrine_pause_wait(vcpu);
+			if (ret != EXIT_RESUME)
+				return ret;
 		}
-		/* It comes back with its request set where a call came meanwhile. */
-	} while (READ_ONCE(vcpu->requests) & BIT(VITRINE_REQ_ASK));
+		/* Both come back with their request set where a call came meanwhile. */
+	} while (READ_ONCE(vcpu->requests) & (BIT(VITRINE_REQ_ASK) | BIT(VITRINE_REQ_PAUSE)));
 	return EXIT_RESUME;
 }
 

@@ -386,8 +386,9 @@ static struct vitrine_vcpu *alloc_vcpu(struct vitrine_vm *vm, u32 id)
 	INIT_LIST_HEAD(&vcpu->calls.list);
 	vitrine_pv_init(vcpu);
 	preempt_notifier_init(&vcpu->preempt_notifier, &preempt_ops);
-	/* There may be a policy already. */
+	/* There may be a policy already, and a pause. */
 	vitrine_vcpu_request(vcpu, VITRINE_REQ_POLICY);
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_PAUSE);
 	ret = alloc_run_area(vcpu);
 	if (ret)
 		goto err_free_vcpu;

@@ -76,6 +76,7 @@ enum vitrine_request {
 	VITRINE_REQ_ASK, /* vcpu->ask waits for a monitor's answer, or is to be told */
 	VITRINE_REQ_POLICY, /* the VM's exit policy is another one */
 	VITRINE_REQ_CALL, /* a monitor has something for this thread to do: vcpu->calls */
+	VITRINE_REQ_PAUSE, /* the VM may be paused */
 	VITRINE_REQ_KICK, /* nothing but: come out once */
 	VITRINE_NR_REQUESTS
 };

@@ -26,6 +26,7 @@
 #include "ioctl.h"
 #include "irq/ioeventfd.h"
 #include "monitor/attach.h"
+#include "monitor/pause.h"
 #include "monitor/steer.h"
 #include "msr_filter.h"
 #include "netlink.h"
@@ -422,6 +423,7 @@ static const struct vitrine_ioctl *const vm_tables[] = {
 	vitrine_stats_fd_vm_ioctls,
 	vitrine_clock_vm_ioctls,
 	vitrine_attach_vm_ioctls,
+	vitrine_pause_vm_ioctls,
 	NULL
 };
 

@@ -122,6 +122,7 @@ struct vitrine_vm {
 	bool exception_payload;		/* [m] KVM_CAP_EXCEPTION_PAYLOAD */
 	bool triple_fault_event;	/* [m] KVM_CAP_X86_TRIPLE_FAULT_EVENT */
 	bool platform_info_hidden;	/* [m] KVM_CAP_MSR_PLATFORM_INFO was turned off */
+	bool paused;			/* [a] every RUN sleeps: monitor/pause.h */
 	bool dead;			/* [a] a failed VMX instruction: every RUN answers -EIO */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR MIT */
 /*
- * What a monitor can reach of a VM: the registers of its vCPUs. Commands of a monitor's fd, see
- * vitrine.h for how one is had. Who observes only reads; to write takes VITRINE_ATTACH_CONTROL or
+ * What a monitor can reach of a VM: the registers of its vCPUs, and whether it runs. Commands of a
+ * monitor's fd, see vitrine.h for how one is had. Who observes only reads; to write takes VITRINE_ATTACH_CONTROL or
  * VITRINE_ATTACH_STEER (EPERM without).
  *
  * All structures have fixed-width members and no implicit padding; reserved members must be zero.
@@ -23,6 +23,23 @@
  *	An event that waits for its answer is over by it: what the guest was about to do it does
  *	anew, if it still comes there. A VMM that keeps registers of its own, as QEMU does with a
  *	guest that it stopped, overwrites it.
+ *
+ * VITRINE_PAUSE
+ *	In: __u32, 0 or VITRINE_PAUSE_STAY. No vCPU enters the guest any more; when the command
+ *	returns none is in it. A vCPU sleeps in its KVM_RUN, once its exit was handled and events
+ *	were answered: a signal, or immediate_exit, ends that with EINTR, and the next KVM_RUN sleeps
+ *	again. What the VMM does of its own goes on, and so do clocks. The pause lasts until this fd
+ *	is closed or VITRINE_UNPAUSE; with VITRINE_PAUSE_STAY it outlives the fd. Several monitors can
+ *	have a VM paused, each by itself.
+ *
+ * VITRINE_UNPAUSE
+ *	Ends this monitor's pause, and one that stays, whoever began it. Returns the number of other
+ *	monitors that have the VM paused still.
+ *
+ * VITRINE_START_PAUSED (VM fd)
+ *	The VM is paused from now on as by VITRINE_PAUSE_STAY: for a VMM that lets monitors come
+ *	before its guest's first instruction. EPERM after VITRINE_FORBID_ATTACH, which also ends every
+ *	pause.
  */
 #ifndef _UAPI_VITRINE_ACCESS_H
 #define _UAPI_VITRINE_ACCESS_H
@@ -62,5 +79,12 @@ struct vitrine_regs {
 
 #define VITRINE_READ_REGS	_IOWR(VITRINE_IOC_MAGIC, 0x70, struct vitrine_regs)
 #define VITRINE_WRITE_REGS	_IOW(VITRINE_IOC_MAGIC, 0x71, struct vitrine_regs)
+
+/* for VITRINE_PAUSE */
+#define VITRINE_PAUSE_STAY	(1U << 0)
+
+#define VITRINE_PAUSE		_IOW(VITRINE_IOC_MAGIC, 0x74, __u32)
+#define VITRINE_UNPAUSE		_IO(VITRINE_IOC_MAGIC, 0x75)
+#define VITRINE_START_PAUSED	_IO(VITRINE_IOC_MAGIC, 0x12)
 
 #endif

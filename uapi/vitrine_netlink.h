@@ -133,6 +133,7 @@ enum vitrine_nl_vm_state {
 	VITRINE_NL_VM_IDLE,	/* no vCPU is inside KVM_RUN */
 	VITRINE_NL_VM_RUNNING,
 	VITRINE_NL_VM_DEAD,	/* a VMX instruction failed: every ioctl gives -EIO */
+	VITRINE_NL_VM_PAUSED,	/* by a monitor; vCPUs may be inside KVM_RUN, none in the guest */
 };
 
 enum vitrine_nl_vcpu_state {
@@ -158,6 +159,8 @@ enum vitrine_nl_vcpu_state {
  *	its VITRINE_ATTACH
  * @VITRINE_NL_EVENT_MONITOR_DETACHED: not any more, DETAIL likewise; not sent for those that the VM
  *	leaves behind
+ * @VITRINE_NL_EVENT_PAUSED: by a control tool, or by its VMM before it began
+ * @VITRINE_NL_EVENT_RESUMED: and nobody has it paused any more
  * @VITRINE_NL_NR_EVENTS: no event: one more than the last
  */
 enum vitrine_nl_event {
@@ -170,6 +173,8 @@ enum vitrine_nl_event {
 	VITRINE_NL_EVENT_INTERNAL_ERROR,
 	VITRINE_NL_EVENT_MONITOR_ATTACHED,
 	VITRINE_NL_EVENT_MONITOR_DETACHED,
+	VITRINE_NL_EVENT_PAUSED,
+	VITRINE_NL_EVENT_RESUMED,
 	VITRINE_NL_NR_EVENTS,
 };
 

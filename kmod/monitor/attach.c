@@ -28,6 +28,7 @@
 #include "../vm.h"
 #include "attach.h"
 #include "monitor.h"
+#include "pause.h"
 #include "ring.h"
 #include "steer.h"
 
@@ -167,8 +168,9 @@ static void log_attach(u64 vm_id, u32 flags, const char *refused)
 	get_task_comm(comm, current);
 	pr_notice_ratelimited("VM %llu: %s monitor %s by %*pE, pid %d, uid %u%s%s\n", vm_id,
 			      kind_of(flags), refused ? "refused" : "attached",
-			      (int)strlen(comm), comm, task_tgid_nr(current), from_kuid(&init_user_ns, current_uid()),
-			      refused ? ": " : "", refused ?: "");
+			      (int)strlen(comm), comm, task_tgid_nr(current),
+			      from_kuid(&init_user_ns, current_uid()), refused ? ": " : "",
+			      refused ?: "");
 }
 
 /* all->lock is held. */
@@ -219,6 +221,8 @@ void vitrine_monitor_free(struct vitrine_monitor *monitor)
 	}
 	if (all->steering == monitor)
 		end_steering(all);
+	if (monitor->pauses && all->vm)
+		vitrine_pause_update(all);
 	stop_rings(monitor);
 	mutex_unlock(&all->lock);
 
@@ -309,6 +313,17 @@ static long vm_ioctl_get_vm_id(void *obj, struct vitrine_ioctl_arg *arg)
 	return 0;
 }
 
+/* Nobody is left who could. */
+static void end_pause(struct vitrine_monitors *all)
+{
+	struct vitrine_monitor *monitor;
+
+	all->stays_paused = false;
+	list_for_each_entry(monitor, &all->list, node)
+		monitor->pauses = false;
+	vitrine_pause_update(all);
+}
+
 static long vm_ioctl_forbid_attach(void *obj, struct vitrine_ioctl_arg *arg)
 {
 	struct vitrine_vm *vm = obj;
@@ -316,6 +331,8 @@ static long vm_ioctl_forbid_attach(void *obj, struct vitrine_ioctl_arg *arg)
 
 	mutex_lock(&all->lock);
 	all->forbidden = true;
+	if (all->vm)
+		end_pause(all);
 	cut_off(all);
 	mutex_unlock(&all->lock);
 	return 0;

@@ -28,6 +28,7 @@ struct vitrine_vm;
  * @list: struct vitrine_monitor
  * @nr: length of it
  * @steering: one of them, or NULL
+ * @stays_paused: some monitor, which may be gone, or the VMM paused the VM until further notice
  * @steer: what waits for its answers
  */
 struct vitrine_monitors {
@@ -38,6 +39,7 @@ struct vitrine_monitors {
 	struct list_head list;			/* [lock] */
 	unsigned int nr;			/* [lock] */
 	struct vitrine_monitor *steering;	/* [lock] */
+	bool stays_paused;			/* [lock] */
 	struct vitrine_steer steer;		/* under its own lock */
 };
 
@@ -47,6 +49,7 @@ struct vitrine_monitors {
  * @vm_id: also when it is gone
  * @flags: VITRINE_ATTACH_*
  * @controls: it may write: it has some flag
+ * @pauses: the VM, for as long as the fd is open
  * @node: in all->list
  * @rings: struct vitrine_ring by index of the vCPU; they stay until the fd is closed
  * @ring_bytes: of all of them
@@ -57,6 +60,7 @@ struct vitrine_monitor {
 	u64 vm_id;			/* [I] */
 	u32 flags;			/* [I] */
 	bool controls;			/* [I] */
+	bool pauses;			/* [all->lock] */
 	struct list_head node;		/* [all->lock] */
 	struct xarray rings;		/* [all->lock] for writers */
 	u32 ring_bytes;			/* [all->lock] */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Why did the processor refuse to enter? Reads the guest-state area into the form that
- * guest_check.c judges. Asked after an entry failed, and of what a monitor writes; the vCPU is loaded.
+ * guest_check.c judges. Asked after an entry failed, and of what a monitor writes; the vCPU is
+ * loaded.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
