@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Registers of vCPUs by a monitor: read and written while the guest runs, halts, waits for an answer
- * or for memory, and while its VMM is at work.
+ * Registers of vCPUs by a monitor: read and written while the guest runs, halts, waits for an
+ * answer or for memory, and while its VMM is at work.
  *
  * build: -lpthread
  */
@@ -138,41 +138,39 @@ TEST_F(regs, rights_and_numbers)
 /* Each would be the guest's end at its next entry; none leaves a trace. */
 TEST_F(regs, impossible_states)
 {
+#define CHANGE(member, bits)								\
+	{ #member, offsetof(struct vitrine_regs, member),				\
+	  sizeof(((struct vitrine_regs *)0)->member), bits }
+	static const struct {
+		const char *name;
+		size_t offset, bytes;
+		uint64_t bits;
+	} changes[] = {
+		CHANGE(general.rip, 1ull << 47), CHANGE(general.rflags, RFLAGS_VM),
+		CHANGE(system.cr0, 1), CHANGE(system.cr0, 1ull << 40), CHANGE(system.cr3, ~0ull),
+		CHANGE(system.cr4, 0x20), CHANGE(system.cr8, 16), CHANGE(system.efer, 0x400),
+		CHANGE(system.cs.db, 1), CHANGE(system.cs.dpl, 3), CHANGE(system.ss.type, 3),
+		CHANGE(system.tr.type, 9), CHANGE(system.gdt.base, 1ull << 60),
+		CHANGE(system.fs.base, 1ull << 60), CHANGE(system.apic_base, 0x1000),
+		CHANGE(system.flags, 2), CHANGE(debug.dr7, 1ull << 32), CHANGE(debug.flags, 1),
+	};
 	struct vitrine_regs regs, before, after;
-	unsigned int i;
+	uint64_t value;
 
 	test_steer_load(&self->t, GUEST_BLOB(guest_sync));
 	ASSERT_EQ(0, test_read_regs(self->observer, 0, &before));
-	for (i = 0; ; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
 		regs = before;
-		switch (i) {
-		case 0: regs.general.rip = 0x800000000000ull; break;
-		case 1: regs.general.rflags |= RFLAGS_VM; break;
-		case 2: regs.system.cr0 &= ~1ull; break;
-		case 3: regs.system.cr0 |= 1ull << 40; break;
-		case 4: regs.system.cr4 &= ~0x20ull; break;
-		case 5: regs.system.efer &= ~0x400ull; break;
-		case 6: regs.system.cs.db = 1; break;
-		case 7: regs.system.cs.dpl = 3; break;
-		case 8: regs.system.ss.type = 0; break;
-		case 9: regs.system.tr.type = 2; break;
-		case 10: regs.system.gdt.base = 1ull << 60; break;
-		case 11: regs.system.fs.base = 1ull << 60; break;
-		case 12: regs.system.cr3 = ~0ull; break;
-		case 13: regs.system.cr8 = 16; break;
-		case 14: regs.system.apic_base ^= 0x1000; break;
-		case 15: regs.system.flags = 2; break;
-		case 16: regs.debug.dr7 = 1ull << 32; break;
-		case 17: regs.debug.flags = 1; break;
-		default: goto out;
-		}
+		value = 0;
+		memcpy(&value, (char *)&regs + changes[i].offset, changes[i].bytes);
+		value ^= changes[i].bits;
+		memcpy((char *)&regs + changes[i].offset, &value, changes[i].bytes);
 		EXPECT_EQ(-EINVAL, test_write_regs(self->controller, &regs, VITRINE_REGS_ALL))
-			TH_LOG("state %u", i);
+			TH_LOG("%s", changes[i].name);
 		ASSERT_EQ(0, test_read_regs(self->observer, 0, &after));
 		EXPECT_EQ(0, memcmp(&before, &after, sizeof(after)))
-			TH_LOG("state %u", i);
+			TH_LOG("%s", changes[i].name);
 	}
-out:
 	test_vcpu_run_to_sync(self->t.vcpu);
 }
 

@@ -1,17 +1,18 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# "vitrine regs" on a guest that counts in EBX.
+# "vitrine regs", "pause" and "resume" on a guest that counts in EBP, and tools that are there from
+# a guest's first instruction.
 
 tmp=$(mktemp -d)
 out=$tmp/out
 # shellcheck source=tests/lib/tap.sh
 . "$(dirname "$0")/lib/tap.sh"
 
-# sp = 0x7000; esi = 0x12345678; sti; 1: inc ebx; cpuid of leaf 0 with ebx kept; jmp 1b
-printf '\274\000\160\146\276\170\126\064\022\373\146\103\146\123\146\061\300\017\242\146\133\353\363' >"$tmp/guest"
+# sp = 0x7000; esi = 0x12345678; sti; 1: inc ebp; cpuid of leaf 0; jmp 1b
+printf '\274\000\160\146\276\170\126\064\022\373\146\105\146\061\300\017\242\353\367' >"$tmp/guest"
 
-echo "1..11"
+echo "1..26"
 
 ends 0 'usage: vitrine regs' "help" vitrine regs --help
 ends 2 'which VM' "no VM named" vitrine regs
@@ -32,6 +33,84 @@ vitrine regs "$vm" >"$out"
 grep -q 'rsi    0000000000000001 *rdi    0000000000000077' "$out"
 result $? "and the guest has it"
 ends 1 'would not take' "what cannot be" vitrine regs "$vm" --set cr0=0x80000000
+
+# counter: the guest's
+counter()
+{
+	vitrine regs "$vm" | sed -n 's/.*rbp *\([0-9a-f]*\).*/\1/p'
+}
+
+# stands NAME, goes_on NAME: that of the guest
+stands()
+{
+	before=$(counter)
+	sleep 0.1
+	counter >"$out"
+	[ "$(cat "$out")" = "$before" ]
+	result $? "$1"
+}
+
+goes_on()
+{
+	before=$(counter)
+	sleep 0.1
+	counter >"$out"
+	[ "$(cat "$out")" != "$before" ]
+	result $? "$1"
+}
+
+ends 0 'usage: vitrine pause' "help of pause" vitrine pause --help
+ends 0 'usage: vitrine resume' "help of resume" vitrine resume --help
+ends 2 'which VM' "no VM named" vitrine pause
+ends 1 'no VM of this number' "no such VM" vitrine resume 999999
+vitrine pause "$vm" >"$out" 2>&1
+result $? "a pause"
+stands "stops the guest"
+ends 0 "^ *$vm .* paused " "which can be seen" vitrine list "$vm"
+vitrine resume "$vm" >"$out" 2>&1
+result $? "and resuming"
+goes_on "lets it go on"
+vitrine pause "$vm"
+kill -TERM $vmm
+wait $vmm
+got=$?
+[ $got = 143 ]
+result $? "a paused VM can be ended (exit code $got)"
+
+vitrine run --flat "$tmp/guest" --no-stats --paused >"$tmp/guest.out" 2>&1 </dev/null &
+vmm=$!
+sleep 0.5
+vm=$(sed -n "s/^vitrine: VM \([0-9]*\) is paused; 'vitrine resume .*/\1/p" "$tmp/guest.out")
+ends 0 'rip    0000000000007c00' "before the first instruction" vitrine regs "$vm"
+vitrine trace "$vm" --reason CPUID --count 1 >"$tmp/trace" 2>&1 &
+trace=$!
+sleep 0.3
+vitrine resume "$vm"
+wait $trace
+cp "$tmp/trace" "$out"
+grep -q ' CPUID .*7c0f' "$out" && [ "$(counter)" != 0 ]
+result $? "its first CPUID is traced"
+kill -KILL $vmm
+wait $vmm 2>/dev/null
+
+ends 2 'in the place of a VM' "--next and a VM" vitrine trace --next 1
+vitrine ask --next cpuid:0 --count 1 >"$tmp/ask" 2>&1 &
+ask=$!
+vitrine trace --next --count 1 >"$tmp/trace" 2>&1 &
+trace=$!
+sleep 0.5
+vitrine run --flat "$tmp/guest" --no-stats >"$tmp/guest.out" 2>&1 </dev/null &
+vmm=$!
+wait $ask
+got=$?
+cp "$tmp/ask" "$out"
+[ $got = 0 ] && grep -q 'cpuid 0x0' "$out"
+result $? "ask --next (exit code $got)"
+wait $trace
+got=$?
+cp "$tmp/trace" "$out"
+[ $got = 0 ] && grep -q CPUID "$out"
+result $? "trace --next (exit code $got)"
 kill -KILL $vmm
 wait $vmm 2>/dev/null
 rm -rf "$tmp"
