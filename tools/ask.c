@@ -20,7 +20,7 @@
 #define MAX_RULES	256	/* of a command line */
 #define MAX_LIMIT_MS	3600000
 
-enum { OPTION_DEVICE = 256, OPTION_JSON, OPTION_LIMIT };
+enum { OPTION_DEVICE = 256, OPTION_JSON, OPTION_LIMIT, OPTION_NEXT };
 
 static const struct option long_options[] = {
 	{ "answer", required_argument, NULL, 'a' },
@@ -28,6 +28,7 @@ static const struct option long_options[] = {
 	{ "script", required_argument, NULL, 's' },
 	{ "count", required_argument, NULL, 'n' },
 	{ "limit-ms", required_argument, NULL, OPTION_LIMIT },
+	{ "next", no_argument, NULL, OPTION_NEXT },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "json", no_argument, NULL, OPTION_JSON },
 	{ "device", required_argument, NULL, OPTION_DEVICE },
@@ -47,6 +48,7 @@ static const char usage[] =
 	"  -s, --script COMMAND       answers come from it: events and answers as lines of JSON\n"
 	"  -n, --count N              end after so many events\n"
 	"      --limit-ms MS          what the guest waits for an answer at most, 30000 unless given\n"
+	"      --next                 in the place of VM: the next one that is created\n"
 	"  -q, --quiet                do not print events\n"
 	"      --json                 print them as lines of JSON\n"
 	"      --device PATH          hypervisor device; $VITRINE_DEV or /dev/vitrine\n"
@@ -64,6 +66,7 @@ struct ask {
 	const char *device;
 	uint64_t count;
 	uint32_t limit_ms;
+	bool next;
 	bool quiet;
 	bool json;
 };
@@ -81,7 +84,7 @@ static int take_word(struct ask *ask, const char *word)
 {
 	struct vitrine_error err;
 
-	if (!ask->vm_id)
+	if (!ask->vm_id && !ask->next)
 		return vms_parse_id(word, &ask->vm_id) ? 0 : -EINVAL;
 	if (ask->nr == MAX_RULES) {
 		complain("more than %d rules", MAX_RULES);
@@ -143,6 +146,13 @@ static int parse(int argc, char **argv, struct ask *ask)
 				return -EINVAL;
 			ask->limit_ms = (uint32_t)value;
 			break;
+		case OPTION_NEXT:
+			if (ask->vm_id) {
+				complain("--next is in the place of a VM");
+				return -EINVAL;
+			}
+			ask->next = true;
+			break;
 		case 'q':
 			ask->quiet = true;
 			break;
@@ -165,7 +175,7 @@ static int parse(int argc, char **argv, struct ask *ask)
 		if (ret)
 			return ret;
 	}
-	if (!ask->vm_id || !ask->nr) {
+	if ((!ask->vm_id && !ask->next) || !ask->nr) {
 		complain("a VM and a rule are needed; 'vitrine ask --help'");
 		return -EINVAL;
 	}
@@ -259,7 +269,7 @@ static void catch_signals(void)
 	sigaction(SIGPIPE, &action, NULL);
 }
 
-static int run(const struct ask *ask)
+static int run(struct ask *ask)
 {
 	struct vitrine_monitor *monitor = NULL;
 	struct ask_script script = { 0 };
@@ -267,6 +277,8 @@ static int run(const struct ask *ask)
 	struct vitrine *dev;
 	int ret = EXIT_HOST;
 
+	if (ask->next && vms_wait_next(&ask->vm_id))
+		return EXIT_HOST;
 	dev = vitrine_open(ask->device, &err);
 	if (dev)
 		monitor = vitrine_monitor_attach(dev, ask->vm_id, VITRINE_ATTACH_STEER, &err);

@@ -34,6 +34,7 @@ enum {
 	OPTION_JSON,
 	OPTION_UNTIL,
 	OPTION_REBOOT,
+	OPTION_PAUSED,
 };
 
 static const struct {
@@ -55,6 +56,7 @@ static const struct {
 	{ "timeout", "SECONDS", 't', "end the run after so long, with exit code 124" },
 	{ "until", "TEXT", OPTION_UNTIL, "end the run when the console shows TEXT" },
 	{ "reboot", NULL, OPTION_REBOOT, "start again when the guest resets, instead of ending" },
+	{ "paused", NULL, OPTION_PAUSED, "wait for 'vitrine resume' before the first instruction" },
 	{ "strict", NULL, OPTION_STRICT, "end the run when the guest uses what is not there" },
 	{ "stats", NULL, OPTION_STATS, "at the end tell what the run cost (the default)" },
 	{ "no-stats", NULL, OPTION_NO_STATS, "do not" },
@@ -231,6 +233,9 @@ static int take(int value, struct run_options *options, struct parse_state *stat
 		return *optarg ? 0 : refuse(err, "--until needs a text");
 	case OPTION_REBOOT:
 		options->reboot = true;
+		return 0;
+	case OPTION_PAUSED:
+		options->paused = true;
 		return 0;
 	default:
 		return refuse(err, "an option that the table has and the parser does not");

@@ -36,6 +36,7 @@ struct run_options {
 	bool strict;
 	bool stats;
 	bool reboot;
+	bool paused;
 	const char *json;
 	const char *until;
 	uint64_t timeout_ms;

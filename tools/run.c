@@ -4,12 +4,14 @@
  * whatever happens afterwards, the terminal is put back and the VM is gone.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/libvitrine_access.h"
 #include "loop.h"
 #include "report.h"
 #include "terminal.h"
@@ -23,6 +25,20 @@ static bool end_needs_registers(enum machine_end end)
 	       end == END_UNKNOWN_EXIT || end == END_STRICT || end == END_RUN_FAILED;
 }
 
+/* A tool can attach before the first instruction. */
+static int pause_before_start(struct machine *machine)
+{
+	struct vitrine_error err;
+	uint64_t vm_id;
+
+	if (vitrine_vm_start_paused(machine->vm, &vm_id, &err)) {
+		complain("--paused: %s", err.text);
+		return EXIT_HOST;
+	}
+	complain("VM %" PRIu64 " is paused; 'vitrine resume %" PRIu64 "' lets it start", vm_id, vm_id);
+	return 0;
+}
+
 /* One life of the machine, from its creation to its end; returns the exit code. */
 static int run_once(struct vitrine *dev, const struct vitrine_image *image,
 		    const struct run_options *options, int signal_fd, uint64_t deadline_ns,
@@ -33,6 +49,8 @@ static int run_once(struct vitrine *dev, const struct vitrine_image *image,
 
 	*end = END_NONE;
 	code = machine_create(&machine, dev, image, options);
+	if (!code && options->paused)
+		code = pause_before_start(&machine);
 	if (code)
 		goto out;
 	code = machine_start(&machine);
@@ -146,6 +164,7 @@ static int run(struct run_options *options)
 	deadline_ns = options->timeout_ms ? context.start_ns + options->timeout_ms * 1000000 : 0;
 	do {
 		code = run_once(dev, image, options, signal_fd, deadline_ns, &context, &end);
+		options->paused = false;
 	} while (end == END_RESET && options->reboot);
 out:
 	if (signal_fd >= 0)

@@ -12,6 +12,7 @@
 
 #include "command.h"
 #include "trace.h"
+#include "vms.h"
 
 #define MAX_VCPUS	1024
 #define LOOK_MS		50	/* for new vCPUs, and for records below the wakeup */
@@ -240,6 +241,8 @@ int command_trace(int argc, char **argv)
 		goto out_free;
 	}
 	code = EXIT_HOST;
+	if (trace->options.next && vms_wait_next(&trace->options.vm_id))
+		goto out_free;
 	dev = vitrine_open(trace->options.device, &err);
 	if (!dev) {
 		complain("%s", err.text);

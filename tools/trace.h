@@ -19,6 +19,7 @@
 struct trace_options {
 	const char *device;
 	uint64_t vm_id;
+	bool next;		/* the next one that is created */
 	int64_t vcpu;		/* -1: all of them */
 	bool has_reasons;
 	uint64_t reasons[2];

@@ -14,7 +14,7 @@
 #define MIN_RECORDS	16
 
 enum { OPTION_RIP = 256, OPTION_CR3, OPTION_RECORDS, OPTION_STOP, OPTION_NO_INSN, OPTION_DEVICE,
-       OPTION_RULE };
+       OPTION_RULE, OPTION_NEXT };
 
 static const struct {
 	struct option option;
@@ -43,6 +43,8 @@ static const struct {
 	  "when a ring is full lose the new records, not the old" },
 	{ { "no-insn", no_argument, NULL, OPTION_NO_INSN }, NULL,
 	  "without the instructions: costs the guest less" },
+	{ { "next", no_argument, NULL, OPTION_NEXT }, NULL,
+	  "in the place of VM: the next one that is created" },
 	{ { "device", required_argument, NULL, OPTION_DEVICE }, "PATH",
 	  "hypervisor device; $VITRINE_DEV or /dev/vitrine" },
 	{ { "help", no_argument, NULL, 'h' }, NULL, "this text" },
@@ -198,6 +200,9 @@ static int take(int value, struct trace_options *options, struct vitrine_error *
 	case OPTION_NO_INSN:
 		options->insn = false;
 		return 0;
+	case OPTION_NEXT:
+		options->next = true;
+		return 0;
 	case OPTION_DEVICE:
 		options->device = optarg;
 		return 0;
@@ -232,11 +237,13 @@ int trace_options_parse(int argc, char **argv, struct trace_options *options,
 		if (ret || options->help)
 			return ret;
 	}
-	if (optind != argc - 1)
+	if (options->next && optind < argc)
+		return refuse(err, "--next is in the place of a VM");
+	if (optind != argc - 1 && !options->next)
 		return refuse(err, optind < argc ? "one VM at a time" : "which VM?");
 	if (options->nr_rules && !options->has_reasons)
 		memset(options->reasons, 0, sizeof(options->reasons));
 	if (options->json && options->summary)
 		return refuse(err, "--json and --summary exclude each other");
-	return parse_number(argv[optind], &options->vm_id, "VM", err);
+	return options->next ? 0 : parse_number(argv[optind], &options->vm_id, "VM", err);
 }

@@ -31,6 +31,9 @@ struct vitrine_watch *vms_open(void);
 /* A VM's id from the command line; false, with a complaint, if it is none. */
 bool vms_parse_id(const char *text, uint64_t *id);
 
+/* Waits for a VM to be created that the caller may see; 0, or a negative errno after a complaint. */
+int vms_wait_next(uint64_t *vm_id);
+
 /* A name that somebody else chose: nothing in it does anything to a terminal. */
 void vms_clean_name(char *name);
 /* "12.5M", "3h04m", "root" or a number. The buffers hold 24 bytes and more. */

@@ -59,8 +59,8 @@ _vitrine() {
 		;;
 	esac
 	case ${COMP_WORDS[1]}:$current in
-	list:-* | stat:-* | events:-* | trace:-* | ask:-* | regs:-*) ;;
-	list:* | stat:* | events:* | trace:* | ask:* | regs:*)
+	list:-* | stat:-* | events:-* | trace:-* | ask:-* | regs:-* | pause:-* | resume:-*) ;;
+	list:* | stat:* | events:* | trace:* | ask:* | regs:* | pause:* | resume:*)
 		options=$(vitrine list 2>/dev/null | awk 'NR > 1 { print $1 }')
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 		return

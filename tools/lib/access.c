@@ -43,3 +43,31 @@ int vitrine_monitor_write_regs(struct vitrine_monitor *monitor, const struct vit
 			    errno == EINVAL ? "the processor would not take this state "
 			    "(the kernel log at debug level names the field)" : advice(errno));
 }
+
+int vitrine_monitor_pause(struct vitrine_monitor *monitor, bool stay, struct vitrine_error *err)
+{
+	__u32 flags = stay ? VITRINE_PAUSE_STAY : 0;
+
+	if (!ioctl(vitrine_monitor_fd(monitor), VITRINE_PAUSE, &flags))
+		return 0;
+	return vitrine_fail(err, errno, "pausing: %s", advice(errno));
+}
+
+int vitrine_monitor_resume(struct vitrine_monitor *monitor, struct vitrine_error *err)
+{
+	int others = ioctl(vitrine_monitor_fd(monitor), VITRINE_UNPAUSE);
+
+	return others < 0 ? vitrine_fail(err, errno, "resuming: %s", advice(errno)) : others;
+}
+
+int vitrine_vm_start_paused(struct vitrine_vm *vm, uint64_t *vm_id, struct vitrine_error *err)
+{
+	__u64 id;
+
+	if (ioctl(vm->fd, VITRINE_GET_VM_ID, &id) || ioctl(vm->fd, VITRINE_START_PAUSED))
+		return vitrine_fail(err, errno, "%s: START_PAUSED: %s", vm->dev->path,
+				    errno == ENOTTY ? "this device's VMs cannot begin paused" :
+				    strerror(errno));
+	*vm_id = id;
+	return 0;
+}

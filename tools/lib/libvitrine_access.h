@@ -43,6 +43,29 @@ int vitrine_monitor_read_regs(struct vitrine_monitor *monitor, uint32_t vcpu,
 int vitrine_monitor_write_regs(struct vitrine_monitor *monitor, const struct vitrine_regs *regs,
 			       struct vitrine_error *err);
 
+/**
+ * vitrine_monitor_pause() - no vCPU runs the guest from now on
+ * @stay: also after the detach, until somebody resumes it; else until the detach
+ *
+ * The VMM goes on, and can stop or end the guest. Several monitors may pause a VM, each by itself.
+ */
+int vitrine_monitor_pause(struct vitrine_monitor *monitor, bool stay, struct vitrine_error *err);
+
+/**
+ * vitrine_monitor_resume() - end this monitor's pause, and one that stays
+ *
+ * Returns how many other monitors still have the VM paused.
+ */
+int vitrine_monitor_resume(struct vitrine_monitor *monitor, struct vitrine_error *err);
+
+/**
+ * vitrine_vm_start_paused() - have one's own VM wait for somebody who resumes it
+ * @vm_id: its number, for those who are to attach
+ *
+ * To be called before its vCPUs run. Fails with ENOTTY where the device is KVM's.
+ */
+int vitrine_vm_start_paused(struct vitrine_vm *vm, uint64_t *vm_id, struct vitrine_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -19,6 +19,7 @@ const char *vitrine_vm_state_name(uint32_t state)
 		[VITRINE_NL_VM_IDLE] = "idle",
 		[VITRINE_NL_VM_RUNNING] = "running",
 		[VITRINE_NL_VM_DEAD] = "dead",
+		[VITRINE_NL_VM_PAUSED] = "paused",
 	};
 
 	return NAME_OF(names, state);
@@ -50,6 +51,8 @@ const char *vitrine_event_name(uint32_t event)
 		[VITRINE_NL_EVENT_INTERNAL_ERROR] = "internal_error",
 		[VITRINE_NL_EVENT_MONITOR_ATTACHED] = "monitor_attached",
 		[VITRINE_NL_EVENT_MONITOR_DETACHED] = "monitor_detached",
+		[VITRINE_NL_EVENT_PAUSED] = "paused",
+		[VITRINE_NL_EVENT_RESUMED] = "resumed",
 	};
 
 	return NAME_OF(names, event);

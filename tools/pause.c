@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/* vitrine pause, resume: a VM stands still, and goes on. */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "command.h"
+#include "lib/libvitrine_access.h"
+#include "vms.h"
+
+enum { OPTION_DEVICE = 256 };
+
+static const char pause_usage[] =
+	"usage: vitrine pause [OPTIONS] VM\n\n"
+	"Stops a running VM, whatever program runs it: no vCPU runs the guest until\n"
+	"'vitrine resume VM'. The program goes on, and can end it.\n\n"
+	"      --device PATH      hypervisor device; $VITRINE_DEV or /dev/vitrine\n"
+	"  -h, --help             this text\n\n"
+	"VM is the number that 'vitrine list' shows. See vitrine-pause(1).\n";
+
+static const char resume_usage[] =
+	"usage: vitrine resume [OPTIONS] VM\n\n"
+	"Lets a VM go on that 'vitrine pause' stopped, or that 'vitrine run --paused' created.\n\n"
+	"      --device PATH      hypervisor device; $VITRINE_DEV or /dev/vitrine\n"
+	"  -h, --help             this text\n\n"
+	"VM is the number that 'vitrine list' shows. See vitrine-pause(1).\n";
+
+struct request {
+	uint64_t vm_id;
+	const char *device;
+};
+
+/* 0, 1 to end with success, or -1. */
+static int parse(int argc, char **argv, const char *usage, struct request *request)
+{
+	static const struct option options[] = {
+		{ "device", required_argument, NULL, OPTION_DEVICE },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int option;
+
+	optind = 0;
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (option) {
+		case OPTION_DEVICE:
+			request->device = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 1;
+		default:
+			return -1;
+		}
+	}
+	if (optind != argc - 1) {
+		complain("%s: %s", argv[0], optind < argc ? "one VM at a time" : "which VM?");
+		return -1;
+	}
+	return vms_parse_id(argv[optind], &request->vm_id) ? 0 : -1;
+}
+
+static int with_monitor(int argc, char **argv, const char *usage,
+			int (*fn)(struct vitrine_monitor *monitor, const struct request *request,
+				  struct vitrine_error *err))
+{
+	struct request request = { 0 };
+	struct vitrine_monitor *monitor = NULL;
+	struct vitrine_error err;
+	struct vitrine *dev;
+	int ret = parse(argc, argv, usage, &request);
+
+	if (ret)
+		return ret < 0 ? EXIT_USAGE : finish_output(EXIT_OK);
+	dev = vitrine_open(request.device, &err);
+	if (dev)
+		monitor = vitrine_monitor_attach(dev, request.vm_id, VITRINE_ATTACH_CONTROL, &err);
+	ret = monitor ? fn(monitor, &request, &err) : -1;
+	if (ret < 0)
+		complain("%s", err.text);
+	vitrine_monitor_detach(monitor);
+	vitrine_close(dev);
+	return ret < 0 ? EXIT_HOST : EXIT_OK;
+}
+
+static int do_pause(struct vitrine_monitor *monitor, const struct request *request,
+		    struct vitrine_error *err)
+{
+	(void)request;
+	return vitrine_monitor_pause(monitor, true, err);
+}
+
+static int do_resume(struct vitrine_monitor *monitor, const struct request *request,
+		     struct vitrine_error *err)
+{
+	int others = vitrine_monitor_resume(monitor, err);
+
+	if (others > 0)
+		complain("VM %" PRIu64 " is still paused by %d other monitor%s", request->vm_id,
+			 others, others == 1 ? "" : "s");
+	return others;
+}
+
+int command_pause(int argc, char **argv)
+{
+	return with_monitor(argc, argv, pause_usage, do_pause);
+}
+
+int command_resume(int argc, char **argv)
+{
+	return with_monitor(argc, argv, resume_usage, do_resume);
+}
