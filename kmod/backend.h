@@ -68,7 +68,10 @@ enum vitrine_exit_result {
  * @describe_exit: what the last exit is about in the words of an exit policy; false if no rule's
  * class. Also puts the event that the exit interrupted back, so that @handle_exit may come later,
  * or not at all. Loaded.
- * @insn_len: bytes of the instruction that exited; 0 for a fault. Loaded.
+ * @put_result: the instruction that exited reads @value: into its registers, RIP stands. Of a
+ * class for which vitrine_class_reads(). Loaded.
+ * @handle_exit_with: @handle_exit with @value in place of what the instruction writes; likewise,
+ * vitrine_class_writes(). Loaded.
  * @policy_classes: a bit for each VITRINE_ON_* that this CPU can let exit. Any context.
  * @update_policy: vcpu->policy_on changed: what exits follows. Loaded.
  * @cache_reg: read RIP, RSP or RFLAGS into vcpu->regs, or the PDPTEs (VITRINE_CACHE_PDPTRS) into
@@ -138,7 +141,8 @@ struct vitrine_backend {
 	int (*vcpu_run)(struct vitrine_vcpu *vcpu);
 	int (*handle_exit)(struct vitrine_vcpu *vcpu);
 	bool (*describe_exit)(struct vitrine_vcpu *vcpu, struct vitrine_happening *what);
-	u32 (*insn_len)(struct vitrine_vcpu *vcpu);
+	void (*put_result)(struct vitrine_vcpu *vcpu, u64 value);
+	int (*handle_exit_with)(struct vitrine_vcpu *vcpu, u64 value);
 	u32 (*policy_classes)(void);
 	void (*update_policy)(struct vitrine_vcpu *vcpu);
 	void (*record_exit)(struct vitrine_vcpu *vcpu, struct vitrine_record *record);

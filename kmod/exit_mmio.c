@@ -8,6 +8,7 @@
  * registers are then taken anew, because the VMM may have changed them. One that moved RIP has
  * given the instruction up.
  */
+#include <linux/bits.h>
 #include <linux/build_bug.h>
 #include <linux/entry-kvm.h>
 #include <linux/errno.h>
@@ -29,6 +30,8 @@
 #include "insn.h"
 #include "linear.h"
 #include "mmu.h"
+#include "monitor/policy.h"
+#include "monitor/steer.h"
 #include "regs.h"
 #include "trace.h"
 #include "vm.h"
@@ -38,6 +41,9 @@
 
 /* Beside EXIT_USER and EXIT_RESUME: the machine goes on to its next step. */
 #define GO_ON	2
+
+/* Classes of an exit policy that are looked at here. */
+#define STEERED	(BIT(VITRINE_ON_MMIO_READ) | BIT(VITRINE_ON_MMIO_WRITE))
 
 static int run_insn(struct vitrine_vcpu *vcpu);
 
@@ -149,15 +155,42 @@ static int to_user(struct vitrine_vcpu *vcpu, gpa_t gpa, const u8 *data, unsigne
 	return EXIT_USER;
 }
 
-/* 0, -EOPNOTSUPP if it is userspace's, or another errno. */
+static int resume(struct vitrine_vcpu *vcpu, const struct vitrine_answer *answer);
+
+/* May the piece go to its device? 0, or as vitrine_steer_ask(). */
+static noinline int ask(struct vitrine_vcpu *vcpu, gpa_t gpa, const u8 *data,
+			unsigned int len_bytes)
+{
+	struct vitrine_happening what = {
+		.on = vcpu->mmio.write ? VITRINE_ON_MMIO_WRITE : VITRINE_ON_MMIO_READ,
+		.key = gpa, .sub = len_bytes, .insn_len = vcpu->insn.insn.len,
+	};
+
+	if (vcpu->mmio.asked) {
+		vcpu->mmio.asked = false;
+		return 0;
+	}
+	if (vcpu->mmio.write)
+		memcpy(&what.value, data, len_bytes);
+	return vitrine_steer_ask(vcpu, &what, resume);
+}
+
+/* 0, EXIT_RESUME if a monitor is asked first, -EOPNOTSUPP if it is userspace's, or an errno. */
 static int move_piece(struct vitrine_vcpu *vcpu, gpa_t gpa, u8 *data, unsigned int len_bytes)
 {
 	bool write = vcpu->mmio.write;
 	int ret;
 
-	if (!vcpu->mmio.known_device && vitrine_guest_has_memory(vcpu->vm, gpa, write))
-		return write ? vitrine_guest_write(vcpu->vm, gpa, data, len_bytes) :
-			       vitrine_guest_read(vcpu->vm, gpa, data, len_bytes);
+	if (!vcpu->mmio.known_device) {
+		if (vitrine_guest_has_memory(vcpu->vm, gpa, write))
+			return write ? vitrine_guest_write(vcpu->vm, gpa, data, len_bytes) :
+				       vitrine_guest_read(vcpu->vm, gpa, data, len_bytes);
+		if (unlikely(vcpu->policy_on & STEERED)) {
+			ret = ask(vcpu, gpa, data, len_bytes);
+			if (ret)
+				return ret;
+		}
+	}
 	vcpu->mmio.device = true;
 	if (write) {
 		trace_vitrine_mmio(vcpu, gpa, len_bytes, true, data);
@@ -281,6 +314,48 @@ static int run_insn(struct vitrine_vcpu *vcpu)
 	return ret;
 }
 
+/* Nothing of it is done but this. */
+static int skip_insn(struct vitrine_vcpu *vcpu)
+{
+	struct vitrine_insn_state *s = &vcpu->insn;
+	u64 rip = s->rip + s->insn.len;
+
+	vitrine_reg_write(vcpu, VITRINE_REG_RIP, s->mode == VITRINE_INSN_64 ? rip : (u32)rip);
+	vitrine_backend->set_interrupt_shadow(vcpu, 0);
+	vitrine_vcpu_insn_done(vcpu);
+	return EXIT_RESUME;
+}
+
+/* A monitor has said what becomes of the piece that is next; NULL: it was not asked yet. */
+static int resume(struct vitrine_vcpu *vcpu, const struct vitrine_answer *answer)
+{
+	bool value = answer && answer->flags & VITRINE_SET_VALUE;
+	struct vitrine_insn_state *s = &vcpu->insn;
+	unsigned int len_bytes;
+	int idx, ret;
+
+	load_registers(vcpu);
+	piece(vcpu, &len_bytes);
+	/* The slots may be others by now. */
+	vcpu->mmio.hint_fresh = false;
+	vcpu->mmio.known_device = false;
+	if (value)
+		memcpy(s->data + vcpu->mmio.done_bytes, &answer->value, len_bytes);
+	if (answer && answer->verdict == VITRINE_DONE) {
+		if (!(answer->flags & VITRINE_ADVANCE))
+			return EXIT_RESUME;
+		if (!vcpu->mmio.write && !value)
+			return skip_insn(vcpu);
+		vcpu->mmio.done_bytes += len_bytes;
+	} else {
+		vcpu->mmio.asked = answer;
+	}
+	idx = srcu_read_lock(&vcpu->vm->srcu);
+	ret = run_insn(vcpu);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
+}
+
 /* Bases that the instruction can use; in 64-bit mode only two are not taken as zero. */
 static void load_bases(struct vitrine_vcpu *vcpu)
 {
@@ -336,7 +411,8 @@ int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 	if (unlikely(vitrine_insn_stores_xmm(&s->insn)))
 		vitrine_xmm_read(s->insn.reg, s->xmm);
 	vcpu->mmio.hint = fault->gva_valid;
-	vcpu->mmio.hint_fresh = true;
+	/* Where somebody is asked, the pieces do not take the short way. */
+	vcpu->mmio.hint_fresh = !(vcpu->policy_on & STEERED);
 	vcpu->mmio.hint_write = fault->write;
 	vcpu->mmio.hint_gva = fault->gva;
 	vcpu->mmio.hint_gpa = fault->gpa;
@@ -344,6 +420,7 @@ int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 	/* No access is under way yet. */
 	s->size = 0;
 	vcpu->mmio.done_bytes = 0;
+	vcpu->mmio.asked = false;
 	vitrine_insn_begin(s);
 	return run_insn(vcpu);
 }

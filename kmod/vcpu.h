@@ -196,6 +196,7 @@ struct vitrine_vcpu {
 		struct vitrine_span span;	/* where the access under way leads */
 		unsigned int done_bytes;	/* of it, in pieces of at most 8 */
 		bool write;
+		bool asked;			/* a monitor has answered for the next piece */
 		bool device;			/* this iteration reached a device */
 		bool hint;			/* below: what the fault has shown */
 		bool hint_write;		/* a write was allowed there */

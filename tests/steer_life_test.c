@@ -65,19 +65,10 @@ static int stand(struct test_steer *steer, struct vitrine_exit_event *event)
 	return test_next_event(steer->fd, event, TEST_LONG_MS);
 }
 
-static void nothing(int number)
-{
-	(void)number;
-}
-
 /* A signal to the VMM's thread; what its KVM_RUN said. */
 static int interrupt(struct test_steer *steer)
 {
-	struct sigaction action = { .sa_handler = nothing };
-
-	sigaction(SIGUSR1, &action, NULL);
-	pthread_kill(steer->runner, SIGUSR1);
-	pthread_join(steer->runner, NULL);
+	test_steer_interrupt(steer);
 	return steer->error;
 }
 

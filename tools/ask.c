@@ -41,8 +41,10 @@ static const char usage[] =
 	"Has a running VM's exits come here first. RULE is CLASS[:FIRST[-LAST][,SUB[-SUB]]]\n"
 	"[/MASK[=MATCH]][@VCPU]; the first that fits decides.\n\n"
 	"classes: cpuid rdmsr wrmsr in out cr-read cr-write exception hypercall hlt rdtsc xsetbv\n"
-	"invlpg invpcid rdpmc rdrand rdseed wbinvd pause monitor vmx dr-read dr-write\n\n"
+	"invlpg invpcid rdpmc rdrand rdseed wbinvd pause monitor vmx dr-read dr-write\n"
+	"mmio-read mmio-write\n\n"
 	"  -a, --answer ANSWER        for the rule before: go-on (the default), skip, retry,\n"
+	"                             value=N (what is read; with go-on, what is written),\n"
 	"                             REGISTER=VALUE,... or inject=VECTOR[,error=CODE][,cr2=ADDR]\n"
 	"  -t, --tell                 the rule before tells afterwards, instead of asking\n"
 	"  -s, --script COMMAND       answers come from it: events and answers as lines of JSON\n"
@@ -189,7 +191,8 @@ static void print_event(const struct vitrine_exit_event *event, const struct vit
 	printf("vcpu %u: %s 0x%llx", event->vcpu, ask_class_name(event->on),
 	       (unsigned long long)event->key);
 	if (event->on == VITRINE_ON_CPUID || event->on == VITRINE_ON_IN ||
-	    event->on == VITRINE_ON_OUT)
+	    event->on == VITRINE_ON_OUT || event->on == VITRINE_ON_MMIO_READ ||
+	    event->on == VITRINE_ON_MMIO_WRITE)
 		printf(",0x%llx", (unsigned long long)event->sub);
 	if (event->value)
 		printf(" value 0x%llx", (unsigned long long)event->value);

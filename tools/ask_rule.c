@@ -38,6 +38,8 @@ static const struct {
 	[VITRINE_ON_VMX] = { "vmx", 0xffff },
 	[VITRINE_ON_DR_READ] = { "dr-read", 7 },
 	[VITRINE_ON_DR_WRITE] = { "dr-write", 7 },
+	[VITRINE_ON_MMIO_READ] = { "mmio-read", UINT64_MAX },
+	[VITRINE_ON_MMIO_WRITE] = { "mmio-write", UINT64_MAX },
 };
 
 static const char *const registers[] = {
@@ -167,6 +169,9 @@ static int parse_assignment(const char *word, struct ask_answer *answer, struct 
 	} else if (!strcmp(name, "error") && value <= 0x7fff) {
 		answer->flags |= VITRINE_HAS_ERROR;
 		answer->error_code = (uint32_t)value;
+	} else if (!strcmp(name, "value")) {
+		answer->flags |= VITRINE_SET_VALUE;
+		answer->set_value = value;
 	} else if (!strcmp(name, "cr2")) {
 		answer->cr2 = value;
 	} else {
@@ -208,6 +213,8 @@ int ask_parse_answer(const char *text, struct ask_answer *answer, struct vitrine
 		answer->verdict = go_on ? VITRINE_GO_ON : VITRINE_DONE;
 		answer->flags &= ~VITRINE_ADVANCE;
 	}
+	if (answer->flags & VITRINE_SET_VALUE && (retry || answer->verdict == VITRINE_INJECT))
+		return refuse(err, "answer: value= is for what is read, or with go-on written");
 	if (answer->flags & VITRINE_HAS_ERROR && answer->verdict != VITRINE_INJECT)
 		return refuse(err, "answer: error= goes with inject=");
 	return 0;
@@ -227,6 +234,7 @@ void ask_fill_answer(const struct ask_answer *from, const struct vitrine_exit_ev
 	answer->vector = from->vector;
 	answer->error_code = from->error_code;
 	answer->cr2 = from->cr2;
+	answer->value = from->set_value;
 	if (!from->set)
 		return;
 	answer->flags |= VITRINE_SET_REGS;

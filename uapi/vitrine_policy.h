@@ -34,6 +34,8 @@
  *	VITRINE_ON_VMX		basic exit reason	-		-
  *	VITRINE_ON_DR_READ	register		-		-
  *	VITRINE_ON_DR_WRITE	register		-		what is written
+ *	VITRINE_ON_MMIO_READ	guest-physical address	bytes: 1 to 8	-
+ *	VITRINE_ON_MMIO_WRITE	guest-physical address	bytes: 1 to 8	what is written
  *
  * Exceptions are the faults 0, 5 to 7, 10 to 14, 16, 17 and 19 and, of traps, #DB (1; the value is
  * what it sets of DR6), #BP (3, INT3) and #OF (4, INTO). What the VMM asked for with
@@ -43,6 +45,12 @@
  * fits if one of the bits of @mask changes (0: any write); for the others (value & mask) must be
  * equal to @match. CR8 is seen only where the guest's writes to it exit (module parameter
  * tpr_shadow=0), and what the processor does of the APIC (apicv=1) is not seen as MSRs.
+ *
+ * The MMIO classes are of accesses to addresses that are no memory, an event each, before a device
+ * in the kernel or of the VMM's hears of them: an instruction may make several, and one of more
+ * than eight bytes or over the end of a page comes in pieces. VITRINE_DONE with VITRINE_ADVANCE is
+ * about the access: a write that reaches nobody, or a read of the answer's value, and the
+ * instruction goes on; a read without a value ends the instruction, which has done nothing.
  *
  * VITRINE_DO_OBSERVE is for what comes too often to be asked about: the exit is recorded in the
  * steering monitor's ring of that vCPU (VITRINE_RING_CREATE in vitrine.h) whether or not the ring's
@@ -65,7 +73,13 @@
  *	In: struct vitrine_answer. ENOENT if that event does not wait any more: its time was over,
  *	or the VMM changed the vCPU's registers meanwhile, and the guest will do it anew. EINVAL for
  *	what the guest cannot take: a RIP that is no address, or with VITRINE_ADVANCE another than
- *	the event's; an error code with the wrong exception.
+ *	the event's; an error code with the wrong exception; a value where none can be.
+ *
+ *	VITRINE_SET_VALUE, on an event that has VITRINE_EVENT_VALUE: with VITRINE_DONE and
+ *	VITRINE_ADVANCE @value is what RDMSR, IN, RDTSC, RDPMC, RDRAND, RDSEED, a read of a control
+ *	or debug register or of a device's memory reads, in its own width, and the instruction is
+ *	done. With VITRINE_GO_ON it is what WRMSR, OUT, XSETBV, a write of a debug register or to a
+ *	device's memory writes; the guest's registers stay.
  *
  * VITRINE_SET_TIMEOUT
  *	In: __u32 milliseconds, 1 to 3,600,000 (30,000 until set). An event that is not answered by
@@ -108,7 +122,9 @@
 #define VITRINE_ON_VMX		21
 #define VITRINE_ON_DR_READ	22
 #define VITRINE_ON_DR_WRITE	23
-#define VITRINE_NR_ON		24
+#define VITRINE_ON_MMIO_READ	24
+#define VITRINE_ON_MMIO_WRITE	25
+#define VITRINE_NR_ON		26
 
 /* struct vitrine_rule.action */
 #define VITRINE_DO_NOTHING	0	/* its usual way: an exception to a later rule */
@@ -166,6 +182,7 @@ struct vitrine_guest_regs {
 
 /* struct vitrine_exit_event.flags */
 #define VITRINE_EVENT_AFTER	(1U << 0)	/* VITRINE_DO_TELL: it is done */
+#define VITRINE_EVENT_VALUE	(1U << 1)	/* the answer may have VITRINE_SET_VALUE */
 
 /**
  * struct vitrine_exit_event - something a rule asked to hear of
@@ -212,15 +229,17 @@ struct vitrine_exit_event {
 #define VITRINE_SET_REGS	(1U << 0)	/* @regs is written first */
 #define VITRINE_ADVANCE		(1U << 1)	/* with VITRINE_DONE */
 #define VITRINE_HAS_ERROR	(1U << 2)	/* with VITRINE_INJECT: @error_code */
+#define VITRINE_SET_VALUE	(1U << 3)	/* @value is what is read, or written */
 
 /**
  * struct vitrine_answer - for VITRINE_ANSWER
  * @seq: of the event
  * @verdict: VITRINE_GO_ON, _DONE, _INJECT; after VITRINE_DO_TELL the first only
- * @flags: VITRINE_SET_REGS, _ADVANCE, _HAS_ERROR
+ * @flags: VITRINE_SET_REGS, _ADVANCE, _HAS_ERROR, _SET_VALUE
  * @vector: with VITRINE_INJECT: of the exception, 0 to 31 but not 2 (NMI)
  * @error_code: with VITRINE_HAS_ERROR, 15 bits; for the vectors that have one: 8, 10 to 14, 17
  * @cr2: with VITRINE_INJECT of vector 14
+ * @value: with VITRINE_SET_VALUE, otherwise 0
  * @regs: with VITRINE_SET_REGS; of RFLAGS only what POPF at CPL 0 could change
  */
 struct vitrine_answer {
@@ -230,6 +249,7 @@ struct vitrine_answer {
 	__u32 vector;
 	__u32 error_code;
 	__u64 cr2;
+	__u64 value;
 	struct vitrine_guest_regs regs;
 };
 

@@ -9,43 +9,60 @@
 
 #include "policy.h"
 
-/* What the keys of a class can be, and whether there is a second one and a value. */
+/*
+ * What the keys of a class can be, whether there is a second one and a value; and whether the
+ * instruction reads something, or writes it, that an answer can put another value in place of.
+ */
 struct on_class {
 	const char *name;
 	u64 last;
 	u64 sub_last;
 	bool has_value;
+	bool reads;
+	bool writes;
 };
 
 static const struct on_class classes[VITRINE_NR_ON] = {
 	[VITRINE_ON_CPUID] = { "cpuid", 0xffffffffULL, 0xffffffffULL },
-	[VITRINE_ON_RDMSR] = { "rdmsr", 0xffffffffULL },
-	[VITRINE_ON_WRMSR] = { "wrmsr", 0xffffffffULL, 0, true },
-	[VITRINE_ON_IN] = { "in", 0xffff, 4 },
-	[VITRINE_ON_OUT] = { "out", 0xffff, 4, true },
-	[VITRINE_ON_CR_READ] = { "cr-read", 8 },
+	[VITRINE_ON_RDMSR] = { "rdmsr", 0xffffffffULL, .reads = true },
+	[VITRINE_ON_WRMSR] = { "wrmsr", 0xffffffffULL, 0, true, .writes = true },
+	[VITRINE_ON_IN] = { "in", 0xffff, 4, .reads = true },
+	[VITRINE_ON_OUT] = { "out", 0xffff, 4, true, .writes = true },
+	[VITRINE_ON_CR_READ] = { "cr-read", 8, .reads = true },
 	[VITRINE_ON_CR_WRITE] = { "cr-write", 8, 0, true },
 	[VITRINE_ON_EXCEPTION] = { "exception", 31, 0, true },
 	[VITRINE_ON_HYPERCALL] = { "hypercall", ~0ULL },
 	[VITRINE_ON_HLT] = { "hlt", 0 },
-	[VITRINE_ON_RDTSC] = { "rdtsc", 1 },
-	[VITRINE_ON_XSETBV] = { "xsetbv", 0xffffffffULL, 0, true },
+	[VITRINE_ON_RDTSC] = { "rdtsc", 1, .reads = true },
+	[VITRINE_ON_XSETBV] = { "xsetbv", 0xffffffffULL, 0, true, .writes = true },
 	[VITRINE_ON_INVLPG] = { "invlpg", ~0ULL },
 	[VITRINE_ON_INVPCID] = { "invpcid", ~0ULL, 0, true },
-	[VITRINE_ON_RDPMC] = { "rdpmc", 0xffffffffULL },
-	[VITRINE_ON_RDRAND] = { "rdrand", 8 },
-	[VITRINE_ON_RDSEED] = { "rdseed", 8 },
+	[VITRINE_ON_RDPMC] = { "rdpmc", 0xffffffffULL, .reads = true },
+	[VITRINE_ON_RDRAND] = { "rdrand", 8, .reads = true },
+	[VITRINE_ON_RDSEED] = { "rdseed", 8, .reads = true },
 	[VITRINE_ON_WBINVD] = { "wbinvd", 1 },
 	[VITRINE_ON_PAUSE] = { "pause", 0 },
 	[VITRINE_ON_MONITOR] = { "monitor", 1 },
 	[VITRINE_ON_VMX] = { "vmx", 0xffff },
-	[VITRINE_ON_DR_READ] = { "dr-read", 7 },
-	[VITRINE_ON_DR_WRITE] = { "dr-write", 7, 0, true },
+	[VITRINE_ON_DR_READ] = { "dr-read", 7, .reads = true },
+	[VITRINE_ON_DR_WRITE] = { "dr-write", 7, 0, true, .writes = true },
+	[VITRINE_ON_MMIO_READ] = { "mmio-read", ~0ULL, 8, .reads = true },
+	[VITRINE_ON_MMIO_WRITE] = { "mmio-write", ~0ULL, 8, true, .writes = true },
 };
 
 const char *vitrine_rule_class_name(u32 on)
 {
 	return classes[on].name;
+}
+
+bool vitrine_class_reads(u32 on)
+{
+	return classes[on].reads;
+}
+
+bool vitrine_class_writes(u32 on)
+{
+	return classes[on].writes;
 }
 
 const char *vitrine_rule_wrong_field(const struct vitrine_rule *rule)

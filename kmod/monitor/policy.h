@@ -25,10 +25,14 @@ struct vitrine_policy_rules {
 /**
  * struct vitrine_happening - what a guest is about to do, in the words of the rules
  * @on: VITRINE_ON_*
+ * @insn_len: bytes of the instruction, 0 if it is about none
+ * @string: it moves to or from memory: no value can stand in its place
  * @key: @sub: @value: as the table in vitrine_policy.h has them
  */
 struct vitrine_happening {
 	u32 on;
+	u32 insn_len;
+	bool string;
 	u64 key;
 	u64 sub;
 	u64 value;
@@ -36,6 +40,9 @@ struct vitrine_happening {
 
 /* Of a class that there is, as the tool has it. */
 const char *vitrine_rule_class_name(u32 on);
+/* Can an answer say what is read, or what is written? */
+bool vitrine_class_reads(u32 on);
+bool vitrine_class_writes(u32 on);
 /* The name of the field that makes @rule one that cannot be, or NULL. */
 const char *vitrine_rule_wrong_field(const struct vitrine_rule *rule);
 /* Fills @policy, of which only nr is set and which has room for that many, from checked rules. */

@@ -224,9 +224,26 @@ static void note(struct vitrine_ask *ask, struct vitrine_vcpu *vcpu,
 {
 	ask->event = (struct vitrine_exit_event) {
 		.on = what->on, .key = what->key, .sub = what->sub, .value = what->value,
-		.insn_len = vitrine_backend->insn_len(vcpu), .rule = rule,
+		.insn_len = what->insn_len, .rule = rule,
 		.reason = vcpu->exit.reason, .qualification = vcpu->exit.qualification,
 	};
+	if (!what->string && (vitrine_class_reads(what->on) || vitrine_class_writes(what->on)))
+		ask->event.flags = VITRINE_EVENT_VALUE;
+	ask->resume = NULL;
+}
+
+static void open_event(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask)
+{
+	fill_event(vcpu, &ask->event);
+	publish(vcpu, ask);
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_ASK);
+}
+
+static void tell_later(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask)
+{
+	ask->event.flags = VITRINE_EVENT_AFTER;
+	ask->state = VITRINE_ASK_DUE;
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_ASK);
 }
 
 int vitrine_steer_handle(struct vitrine_vcpu *vcpu)
@@ -248,19 +265,49 @@ int vitrine_steer_handle(struct vitrine_vcpu *vcpu)
 		return -ENOMEM;
 	note(ask, vcpu, &what, rule);
 	if (action == VITRINE_DO_ASK) {
-		fill_event(vcpu, &ask->event);
-		publish(vcpu, ask);
-		vitrine_vcpu_request(vcpu, VITRINE_REQ_ASK);
+		open_event(vcpu, ask);
 		return EXIT_RESUME;
 	}
 	ret = vitrine_backend->handle_exit(vcpu);
 	/* Told when it is over, which for a device of the VMM's is in its next KVM_RUN. */
-	if (ret >= 0) {
-		ask->event.flags = VITRINE_EVENT_AFTER;
-		ask->state = VITRINE_ASK_DUE;
-		vitrine_vcpu_request(vcpu, VITRINE_REQ_ASK);
-	}
+	if (ret >= 0)
+		tell_later(vcpu, ask);
 	return ret;
+}
+
+static int nothing(struct vitrine_vcpu *vcpu)
+{
+	return EXIT_RESUME;
+}
+
+int vitrine_steer_ask(struct vitrine_vcpu *vcpu, const struct vitrine_happening *what,
+		      int (*resume)(struct vitrine_vcpu *vcpu,
+				    const struct vitrine_answer *answer))
+{
+	struct vitrine_ask *ask = vcpu->ask;
+	u32 action, rule;
+
+	/* There is room for one event: what is due is told first. */
+	if (ask && ask->state == VITRINE_ASK_DUE) {
+		ask->resume = resume;
+		return EXIT_RESUME;
+	}
+	action = ask_policy(vcpu, what, &rule);
+	if (action == VITRINE_DO_OBSERVE)
+		vitrine_ring_observe(vcpu, nothing);
+	if (action != VITRINE_DO_ASK && action != VITRINE_DO_TELL)
+		return 0;
+	ask = get_ask(vcpu);
+	if (!ask)
+		return -ENOMEM;
+	note(ask, vcpu, what, rule);
+	if (action == VITRINE_DO_TELL) {
+		tell_later(vcpu, ask);
+		return 0;
+	}
+	ask->resume = resume;
+	open_event(vcpu, ask);
+	return EXIT_RESUME;
 }
 
 static bool is_over(const struct vitrine_vcpu *vcpu, const struct vitrine_ask *ask)
@@ -305,13 +352,35 @@ static void close(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask, struct vit
 	spin_unlock(&steer->lock);
 }
 
-static int obey(struct vitrine_vcpu *vcpu, const struct vitrine_exit_event *event,
+/* The usual handling, or what takes its place. */
+static int go_on(struct vitrine_vcpu *vcpu, const struct vitrine_ask *ask,
+		 const struct vitrine_answer *answer)
+{
+	bool after = ask->event.flags & VITRINE_EVENT_AFTER;
+
+	/* It is another instruction's turn where the answer moved RIP. */
+	if (vitrine_rip_read(vcpu) != ask->event.regs.rip)
+		return EXIT_RESUME;
+	if (ask->resume)
+		return ask->resume(vcpu, after ? NULL : answer);
+	if (after)
+		return EXIT_RESUME;
+	return answer->flags & VITRINE_SET_VALUE ?
+	       vitrine_backend->handle_exit_with(vcpu, answer->value) :
+	       vitrine_backend->handle_exit(vcpu);
+}
+
+static int obey(struct vitrine_vcpu *vcpu, const struct vitrine_ask *ask,
 		const struct vitrine_answer *answer)
 {
 	if (answer->flags & VITRINE_SET_REGS)
 		write_regs(vcpu, &answer->regs);
 	switch (answer->verdict) {
 	case VITRINE_DONE:
+		if (ask->resume)
+			return ask->resume(vcpu, answer);
+		if (answer->flags & VITRINE_SET_VALUE)
+			vitrine_backend->put_result(vcpu, answer->value);
 		if (answer->flags & VITRINE_ADVANCE)
 			vitrine_backend->skip_insn(vcpu);
 		return EXIT_RESUME;
@@ -324,11 +393,7 @@ static int obey(struct vitrine_vcpu *vcpu, const struct vitrine_exit_event *even
 						     answer->error_code);
 		return EXIT_RESUME;
 	default:
-		/* It is another instruction's turn where the answer moved RIP. */
-		if (event->flags & VITRINE_EVENT_AFTER ||
-		    vitrine_rip_read(vcpu) != event->regs.rip)
-			return EXIT_RESUME;
-		return vitrine_backend->handle_exit(vcpu);
+		return go_on(vcpu, ask, answer);
 	}
 }
 
@@ -359,7 +424,7 @@ int vitrine_steer_wait(struct vitrine_vcpu *vcpu)
 		return ret;
 	}
 	close(vcpu, ask, &answer);
-	return obey(vcpu, &ask->event, &answer);
+	return obey(vcpu, ask, &answer);
 }
 
 void vitrine_steer_update(struct vitrine_vcpu *vcpu)

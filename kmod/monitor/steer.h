@@ -15,6 +15,7 @@
 
 #include "../ioctl.h"
 
+struct vitrine_happening;
 struct vitrine_policy_rules;
 struct vitrine_vcpu;
 struct vitrine_vm;
@@ -50,6 +51,8 @@ enum vitrine_ask_state {
  * @state: enum vitrine_ask_state
  * @node: in steer->waiting or steer->fetched
  * @wait: the vCPU sleeps here
+ * @resume: [v] what goes on with the answer, where it is not the exit's handler; it gets NULL where
+ *	another event was told meanwhile, and its own is to be asked about yet
  * @deadline: [v] in jiffies
  * @event: [v] written before it is in the list, then only read
  * @answer: [lock]
@@ -58,6 +61,7 @@ struct vitrine_ask {
 	enum vitrine_ask_state state;
 	struct list_head node;
 	wait_queue_head_t wait;
+	int (*resume)(struct vitrine_vcpu *vcpu, const struct vitrine_answer *answer);
 	unsigned long deadline;
 	struct vitrine_exit_event event;
 	struct vitrine_answer answer;
@@ -85,6 +89,13 @@ void vitrine_ask_free(struct vitrine_vcpu *vcpu);
 
 /* In place of backend->handle_exit() while vcpu->policy_on is not 0. Loaded; EXIT_* or -errno. */
 int vitrine_steer_handle(struct vitrine_vcpu *vcpu);
+/*
+ * About something that is no exit of its own: 0: nobody wants to wait for it; EXIT_RESUME: it is to
+ * stop here, and @resume is called later, if at all; or -errno. Loaded.
+ */
+int vitrine_steer_ask(struct vitrine_vcpu *vcpu, const struct vitrine_happening *what,
+		      int (*resume)(struct vitrine_vcpu *vcpu,
+				    const struct vitrine_answer *answer));
 /*
  * VITRINE_REQ_ASK: waits for the answer and does what it says. Loaded; EXIT_* or -errno. The
  * request is set again, with EXIT_RESUME, where VITRINE_REQ_CALL has to be served first.

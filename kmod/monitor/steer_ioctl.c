@@ -159,9 +159,10 @@ static long check_answer(const struct vitrine_answer *answer)
 
 	switch (answer->verdict) {
 	case VITRINE_GO_ON:
+		flags |= VITRINE_SET_VALUE;
 		break;
 	case VITRINE_DONE:
-		flags |= VITRINE_ADVANCE;
+		flags |= VITRINE_ADVANCE | VITRINE_SET_VALUE;
 		break;
 	case VITRINE_INJECT:
 		flags |= VITRINE_HAS_ERROR;
@@ -173,7 +174,21 @@ static long check_answer(const struct vitrine_answer *answer)
 	}
 	if (answer->flags & ~flags)
 		return REFUSE("flags", answer->flags, "fit the verdict");
+	if (answer->value && !(answer->flags & VITRINE_SET_VALUE)) {
+		pr_debug_ratelimited("VITRINE_ANSWER: field value is 0x%llx, must be 0 without its flag\n",
+				     answer->value);
+		return -EINVAL;
+	}
 	return 0;
+}
+
+/* What is read takes the instruction's place, what is written goes on into it. */
+static bool value_fits(const struct vitrine_answer *answer, const struct vitrine_exit_event *event)
+{
+	if (!(event->flags & VITRINE_EVENT_VALUE))
+		return false;
+	return vitrine_class_reads(event->on) ? answer->flags & VITRINE_ADVANCE :
+						answer->verdict == VITRINE_GO_ON;
 }
 
 /* "Event Injection": exceptions that come with an error code, and no others. */
@@ -205,6 +220,8 @@ static long check_fits(const struct vitrine_answer *answer, const struct vitrine
 	}
 	if (event->flags & VITRINE_EVENT_AFTER && answer->verdict != VITRINE_GO_ON)
 		return REFUSE("verdict", answer->verdict, "be VITRINE_GO_ON, as it is done");
+	if (answer->flags & VITRINE_SET_VALUE && !value_fits(answer, event))
+		return REFUSE("flags", answer->flags, "set a value only where one can be");
 	if (answer->flags & VITRINE_ADVANCE) {
 		if (!event->insn_len)
 			return REFUSE("flags", answer->flags, "not advance without an instruction");

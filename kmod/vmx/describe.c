@@ -80,12 +80,12 @@ static void describe_io(struct vitrine_vcpu *vcpu, struct vitrine_happening *wha
 {
 	u64 qualification = vcpu->exit.qualification;
 	unsigned int size = (qualification & 7) + 1;
-	bool string = qualification & BIT(4);
 
+	what->string = qualification & BIT(4);
 	what->on = qualification & BIT(3) ? VITRINE_ON_IN : VITRINE_ON_OUT;
 	what->key = (u16)(qualification >> 16);
 	what->sub = size;
-	if (what->on == VITRINE_ON_OUT && !string)
+	if (what->on == VITRINE_ON_OUT && !what->string)
 		what->value = vcpu->regs[VITRINE_REG_RAX] & GENMASK_ULL(size * 8 - 1, 0);
 }
 
@@ -131,6 +131,17 @@ static void describe_invpcid(struct vitrine_vcpu *vcpu, struct vitrine_happening
 	what->on = VITRINE_ON_INVPCID;
 	what->key = vmx_reg_operand(vcpu, operand.info >> 28);
 	what->value = vmx_operand_linear(vcpu, &operand);
+}
+
+/* An exception has one where an instruction is there to raise it: INT1, INT3, INTO. */
+static u32 insn_len(struct vitrine_vcpu *vcpu)
+{
+	u32 type = vcpu->exit.intr_info & INTR_INFO_INTR_TYPE_MASK;
+
+	if (vcpu->exit.reason == EXIT_REASON_EXCEPTION_NMI && type != INTR_TYPE_SOFT_EXCEPTION &&
+	    type != INTR_TYPE_PRIV_SW_EXCEPTION)
+		return 0;
+	return vmcs_read(VM_EXIT_INSTRUCTION_LEN);
 }
 
 bool vmx_describe_exit(struct vitrine_vcpu *vcpu, struct vitrine_happening *what)
@@ -228,18 +239,62 @@ bool vmx_describe_exit(struct vitrine_vcpu *vcpu, struct vitrine_happening *what
 	}
 	if (!(vcpu->policy_on & BIT(what->on)))
 		return false;
+	what->insn_len = insn_len(vcpu);
 	/* The event that the exit interrupted is looked after before anybody waits. */
 	vmx_settle_exit(vcpu);
 	return true;
 }
 
-/* An exception has one where an instruction is there to raise it: INT1, INT3, INTO. */
-u32 vmx_insn_len(struct vitrine_vcpu *vcpu)
+static void put_edx_eax(struct vitrine_vcpu *vcpu, u64 value)
 {
-	u32 type = vcpu->exit.intr_info & INTR_INFO_INTR_TYPE_MASK;
+	vcpu->regs[VITRINE_REG_RAX] = (u32)value;
+	vcpu->regs[VITRINE_REG_RDX] = value >> 32;
+}
 
-	if (vcpu->exit.reason == EXIT_REASON_EXCEPTION_NMI && type != INTR_TYPE_SOFT_EXCEPTION &&
-	    type != INTR_TYPE_PRIV_SW_EXCEPTION)
-		return 0;
-	return vmcs_read(VM_EXIT_INSTRUCTION_LEN);
+void vmx_put_result(struct vitrine_vcpu *vcpu, u64 value)
+{
+	u64 qualification = vcpu->exit.qualification;
+	unsigned int reg = (qualification >> 8) & 15;
+	u64 base;
+
+	switch (vcpu->exit.reason) {
+	case EXIT_REASON_IO_INSTRUCTION:
+		vmx_reg_store(vcpu, VITRINE_REG_RAX, (qualification & 7) + 1, value);
+		break;
+	case EXIT_REASON_CR_ACCESS:
+	case EXIT_REASON_DR_ACCESS:
+		vmx_reg_store(vcpu, reg,
+			      vmx_get_code_mode(vcpu, &base) == VITRINE_INSN_64 ? 8 : 4, value);
+		break;
+	case EXIT_REASON_RDRAND:
+	case EXIT_REASON_RDSEED:
+		vmx_put_random(vcpu, true, value);
+		break;
+	case EXIT_REASON_RDTSCP:
+		vcpu->regs[VITRINE_REG_RCX] = (u32)vcpu->msrs.shared[VITRINE_MSR_TSC_AUX];
+		fallthrough;
+	default:
+		put_edx_eax(vcpu, value);
+		break;
+	}
+}
+
+/* The guest's registers are its own again behind the instruction, which has read them once. */
+int vmx_handle_exit_with(struct vitrine_vcpu *vcpu, u64 value)
+{
+	u64 qualification = vcpu->exit.qualification;
+	u32 reason = vcpu->exit.reason;
+	unsigned int reg = reason == EXIT_REASON_DR_ACCESS ? (qualification >> 8) & 15 :
+							      VITRINE_REG_RAX;
+	u64 old = vitrine_reg_read(vcpu, reg), rdx = vcpu->regs[VITRINE_REG_RDX];
+	int ret;
+
+	if (reason == EXIT_REASON_MSR_WRITE || reason == EXIT_REASON_XSETBV)
+		put_edx_eax(vcpu, value);
+	else
+		vitrine_reg_write(vcpu, reg, value);
+	ret = vmx_handle_exit(vcpu);
+	vcpu->regs[VITRINE_REG_RDX] = rdx;
+	vitrine_reg_write(vcpu, reg, old);
+	return ret;
 }

@@ -103,14 +103,13 @@ unsigned int vmx_random_bytes(struct vitrine_vcpu *vcpu)
 }
 
 /* What the processor's own instruction gave, or failed to give, which is the guest's to see. */
-static int give_random(struct vitrine_vcpu *vcpu, bool ok, u64 value)
+void vmx_put_random(struct vitrine_vcpu *vcpu, bool ok, u64 value)
 {
 	u64 rflags = vitrine_rflags_read(vcpu) & ~(u64)STATUS_FLAGS;
 
 	vmx_reg_store(vcpu, (vmcs_read(VMX_INSTRUCTION_INFO) >> 3) & 15, vmx_random_bytes(vcpu),
 		      ok ? value : 0);
 	vitrine_reg_write(vcpu, VITRINE_REG_RFLAGS, rflags | (ok ? X86_EFLAGS_CF : 0));
-	return skip(vcpu);
 }
 
 int vmx_exit_rdrand(struct vitrine_vcpu *vcpu)
@@ -118,7 +117,8 @@ int vmx_exit_rdrand(struct vitrine_vcpu *vcpu)
 	unsigned long value = 0;
 	bool ok = rdrand_long(&value);
 
-	return give_random(vcpu, ok, value);
+	vmx_put_random(vcpu, ok, value);
+	return skip(vcpu);
 }
 
 int vmx_exit_rdseed(struct vitrine_vcpu *vcpu)
@@ -126,7 +126,8 @@ int vmx_exit_rdseed(struct vitrine_vcpu *vcpu)
 	unsigned long value = 0;
 	bool ok = rdseed_long(&value);
 
-	return give_random(vcpu, ok, value);
+	vmx_put_random(vcpu, ok, value);
+	return skip(vcpu);
 }
 
 int vmx_exit_pause(struct vitrine_vcpu *vcpu)

@@ -63,7 +63,9 @@ u64 vmx_operand_linear(struct vitrine_vcpu *vcpu, const struct vmx_operand *oper
 
 void vmx_reg_store(struct vitrine_vcpu *vcpu, unsigned int reg, unsigned int len_bytes, u64 value)
 {
-	if (len_bytes == 2)
+	if (len_bytes == 1)
+		value = (vitrine_reg_read(vcpu, reg) & ~0xffULL) | (u8)value;
+	else if (len_bytes == 2)
 		value = (vitrine_reg_read(vcpu, reg) & ~0xffffULL) | (u16)value;
 	else if (len_bytes == 4)
 		value = (u32)value;

@@ -246,7 +246,8 @@ void vmx_leave_hlt(struct vitrine_vcpu *vcpu);
 /* describe.c */
 struct vitrine_happening;
 bool vmx_describe_exit(struct vitrine_vcpu *vcpu, struct vitrine_happening *what);
-u32 vmx_insn_len(struct vitrine_vcpu *vcpu);
+void vmx_put_result(struct vitrine_vcpu *vcpu, u64 value);
+int vmx_handle_exit_with(struct vitrine_vcpu *vcpu, u64 value);
 
 /* policy.c */
 u32 vmx_policy_classes(void);
@@ -269,6 +270,8 @@ int vmx_exit_invpcid(struct vitrine_vcpu *vcpu);
 int vmx_exit_rdrand(struct vitrine_vcpu *vcpu);
 int vmx_exit_rdseed(struct vitrine_vcpu *vcpu);
 int vmx_exit_pause(struct vitrine_vcpu *vcpu);
+/* What RDRAND or RDSEED gave, into the operand and the flags. */
+void vmx_put_random(struct vitrine_vcpu *vcpu, bool ok, u64 value);
 /* Bytes of the operand of the RDRAND or RDSEED that exited. */
 unsigned int vmx_random_bytes(struct vitrine_vcpu *vcpu);
 
@@ -296,7 +299,7 @@ int vmx_operand_read(struct vitrine_vcpu *vcpu, const struct vmx_operand *operan
 int vmx_operand_write(struct vitrine_vcpu *vcpu, const struct vmx_operand *operand,
 		      const void *data, unsigned int len_bytes);
 
-/* Into a general register as an instruction of that operand size does it: 2, 4 or 8 bytes. */
+/* Into a general register as an instruction of that operand size does it: 1, 2, 4 or 8. */
 void vmx_reg_store(struct vitrine_vcpu *vcpu, unsigned int reg, unsigned int len_bytes, u64 value);
 
 /* exit.c, exit_cr.c */

@@ -2,6 +2,7 @@
 /* The tool's side of an exit policy, and the VMM's thread. */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -130,6 +131,20 @@ void test_steer_start_to_exception(struct test_steer *steer)
 {
 	if (pthread_create(&steer->runner, NULL, run_to_exception, steer))
 		test_die("pthread_create");
+}
+
+static void nothing(int number)
+{
+	(void)number;
+}
+
+void test_steer_interrupt(struct test_steer *steer)
+{
+	struct sigaction action = { .sa_handler = nothing };
+
+	sigaction(SIGUSR1, &action, NULL);
+	pthread_kill(steer->runner, SIGUSR1);
+	pthread_join(steer->runner, NULL);
 }
 
 bool test_steer_ended_well(struct test_steer *steer)

@@ -48,6 +48,8 @@ struct vitrine_answer test_done(const struct vitrine_exit_event *event);
 /* The VMM's thread: one KVM_RUN, or as many as it takes to an exception in the guest. */
 void test_steer_start(struct test_steer *steer);
 void test_steer_start_to_exception(struct test_steer *steer);
+/* A signal to it, and waits for its end; steer->error says what KVM_RUN said. */
+void test_steer_interrupt(struct test_steer *steer);
 /* Waits for it: the guest is at its sync point again. */
 bool test_steer_ended_well(struct test_steer *steer);
 

@@ -48,7 +48,7 @@ static bool answers(void)
 {
 	static const char *const bad[] = {
 		"rxx=1", "rax", "rax=", "rax=1x", "inject=32", "error=1", "inject=13,error=0x8000",
-		"go-on,retry", "go-on,inject=6",
+		"value=", "value=1,retry", "value=1,inject=6", "go-on,retry", "go-on,inject=6",
 		"rax=00000000000000000000000000000000000000000000000000000000000000001",
 	};
 	struct vitrine_exit_event event = { .seq = 9, .regs = { .rax = 1, .rbx = 2, .rip = 3 } };
@@ -86,6 +86,18 @@ static bool answers(void)
 	ask_fill_answer(&parsed, &event, &answer);
 	if (answer.verdict != VITRINE_INJECT || answer.flags != VITRINE_HAS_ERROR ||
 	    answer.vector != 14 || answer.error_code != 2 || answer.cr2 != 0x1000)
+		return false;
+	if (ask_parse_answer("value=0x10,go-on", &parsed, &err))
+		return false;
+	ask_fill_answer(&parsed, &event, &answer);
+	if (answer.verdict != VITRINE_GO_ON || answer.flags != VITRINE_SET_VALUE ||
+	    answer.value != 0x10)
+		return false;
+	if (ask_parse_answer("value=3", &parsed, &err))
+		return false;
+	ask_fill_answer(&parsed, &event, &answer);
+	if (answer.verdict != VITRINE_DONE || answer.value != 3 ||
+	    answer.flags != (VITRINE_ADVANCE | VITRINE_SET_VALUE))
 		return false;
 	if (ask_parse_answer("rax=7,go-on", &parsed, &err))
 		return false;
