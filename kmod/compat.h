@@ -81,6 +81,17 @@
 #define VITRINE_FOLL_GUEST	VITRINE_FOLL_INTERRUPTIBLE
 #endif
 
+/* One page of another address space, whose mmap_lock is held: 1, or less if there is none. */
+static inline long vitrine_get_page_remote(struct mm_struct *mm, unsigned long address,
+					   unsigned int flags, struct page **page, int *locked)
+{
+#ifdef HAVE_GUP_REMOTE_VMAS
+	return get_user_pages_remote(mm, address, 1, flags, page, NULL, locked);
+#else
+	return get_user_pages_remote(mm, address, 1, flags, page, locked);
+#endif
+}
+
 /*
  * The frame that the host maps at @address of a VM_IO or VM_PFNMAP area, and
  * whether it may be written. mmap_lock is held; 0 or -errno.

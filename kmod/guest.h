@@ -45,6 +45,36 @@ struct vitrine_walk {
 	} steps[VITRINE_WALK_MAX_STEPS];
 };
 
+/**
+ * struct vitrine_paging - how a vCPU pages, at one moment
+ * @levels: entries read from memory; 0: no paging
+ * @entry_bytes: 4 or 8
+ * @index_bits: of the linear address, per level
+ * @nx: EFER.NXE
+ * @wp: CR0.WP
+ * @smep: CR4.SMEP
+ * @smap: CR4.SMAP, off while EFLAGS.AC lifts it
+ * @pse: large pages at level 2
+ * @long_mode: EFER.LMA
+ * @remote: tables are read from another process than the VMM's
+ * @reserved: bits that fault in every entry
+ * @reserved_gpa: bits above the guest's physical-address width
+ * @table: guest-physical address of the first table; of PAE paging it is one of @pdptrs
+ * @pdptrs: PAE paging
+ */
+struct vitrine_paging {
+	int levels;
+	unsigned int entry_bytes;
+	unsigned int index_bits;
+	bool nx, wp, smep, smap, pse;
+	bool long_mode;
+	bool remote;
+	u64 reserved;
+	u64 reserved_gpa;
+	gpa_t table;
+	u64 pdptrs[4];
+};
+
 /*
  * Both: 0, or -EFAULT where no slot (or a read-only one, for writes) covers the range or the host
  * page is gone.
@@ -65,6 +95,10 @@ int vitrine_guest_cmpxchg(struct vitrine_vm *vm, gpa_t gpa, u64 *old, u64 new,
  * at @walk), or -EFAULT where the tables themselves are in no slot. Loaded.
  */
 int vitrine_guest_walk(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct vitrine_walk *walk);
+/* The two halves of it: the vCPU's, loaded; and what needs the VM's memory only. */
+void vitrine_paging_get(struct vitrine_vcpu *vcpu, u32 access, struct vitrine_paging *paging);
+int vitrine_paging_walk(struct vitrine_vm *vm, const struct vitrine_paging *paging, gva_t gva,
+			u32 access, struct vitrine_walk *walk);
 
 extern const struct vitrine_ioctl vitrine_walk_vcpu_ioctls[];	/* KVM_TRANSLATE */
 

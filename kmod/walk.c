@@ -9,6 +9,7 @@
 #include <linux/bits.h>
 #include <linux/mm.h>
 #include <linux/srcu.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
 #include <asm/pgtable_types.h>
@@ -16,9 +17,11 @@
 #include <asm/trap_pf.h>
 
 #include "backend.h"
+#include "compat.h"
 #include "guest.h"
 #include "ioctl.h"
 #include "memslot.h"
+#include "monitor/remote.h"
 #include "regs.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -32,34 +35,15 @@
 #define PSE_HIGH_SHIFT	(32 - 13)
 #define PSE_RESERVED	BIT_ULL(21)
 
-/**
- * struct paging - how this vCPU pages now
- * @levels: entries read from memory
- * @entry_bytes: 4 or 8
- * @index_bits: of the linear address, per level
- * @nx: EFER.NXE
- * @wp: CR0.WP
- * @smep: CR4.SMEP
- * @smap: CR4.SMAP, off while EFLAGS.AC lifts it
- * @pse: large pages at level 2
- * @reserved: bits that fault in every entry
- * @table: guest-physical address of the first table
- */
-struct paging {
-	int levels;
-	unsigned int entry_bytes;
-	unsigned int index_bits;
-	bool nx, wp, smep, smap, pse;
-	u64 reserved;
-	gpa_t table;
-};
-
-static bool paging_get(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct paging *paging)
+void vitrine_paging_get(struct vitrine_vcpu *vcpu, u32 access, struct vitrine_paging *paging)
 {
 	u64 cr0 = vitrine_backend->get_cr0(vcpu), cr4;
 
+	paging->levels = 0;
+	paging->remote = false;
+	paging->long_mode = false;
 	if (!(cr0 & X86_CR0_PG))
-		return false;
+		return;
 	cr4 = vitrine_backend->get_cr4(vcpu);
 	paging->wp = cr0 & X86_CR0_WP;
 	paging->smep = cr4 & X86_CR4_SMEP;
@@ -67,25 +51,27 @@ static bool paging_get(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct 
 					      !(vitrine_rflags_read(vcpu) & X86_EFLAGS_AC));
 	paging->table = vitrine_backend->get_cr3(vcpu) & PHYS_MASK_64;
 	paging->nx = false;
+	paging->reserved_gpa = vitrine_reserved_gpa_bits(vcpu);
 	if (!(cr4 & X86_CR4_PAE)) {
 		paging->levels = 2;
 		paging->entry_bytes = 4;
 		paging->index_bits = 10;
 		paging->pse = cr4 & X86_CR4_PSE;
 		paging->reserved = 0;
-		return true;
+		return;
 	}
 
 	paging->entry_bytes = 8;
 	paging->index_bits = 9;
 	paging->pse = true;
 	paging->nx = vcpu->efer & EFER_NX;
-	paging->reserved = vitrine_reserved_gpa_bits(vcpu) & PHYS_MASK_64;
+	paging->reserved = paging->reserved_gpa & PHYS_MASK_64;
 	if (!paging->nx)
 		paging->reserved |= _PAGE_NX;
-	if (vitrine_is_long_mode(vcpu)) {
+	paging->long_mode = vitrine_is_long_mode(vcpu);
+	if (paging->long_mode) {
 		paging->levels = cr4 & X86_CR4_LA57 ? 5 : 4;
-		return true;
+		return;
 	}
 
 	/*
@@ -96,18 +82,29 @@ static bool paging_get(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct 
 	paging->reserved |= GENMASK_ULL(62, 52);
 	if (!(vcpu->regs_avail & BIT(VITRINE_CACHE_PDPTRS)))
 		vitrine_backend->cache_reg(vcpu, VITRINE_CACHE_PDPTRS);
-	paging->table = vcpu->pdptrs[(gva >> 30) & 3];
-	return true;
+	memcpy(paging->pdptrs, vcpu->pdptrs, sizeof(paging->pdptrs));
+}
+
+/* The first table, with its present bit where it has one. */
+static u64 first_table(const struct vitrine_paging *paging, gva_t gva)
+{
+	if (paging->long_mode || paging->entry_bytes == 4)
+		return paging->table | _PAGE_PRESENT;
+	return paging->pdptrs[(gva >> 30) & 3];
 }
 
 /* 0, -ENOENT where no slot is, -EFAULT where the VMM has nothing mapped. */
-static int entry_read(struct vitrine_vm *vm, gpa_t gpa, unsigned int bytes, u64 *entry)
+static int entry_read(struct vitrine_vm *vm, const struct vitrine_paging *paging, gpa_t gpa,
+		      u64 *entry)
 {
-	struct vitrine_memslot *slot =
-		vitrine_memslot_find(srcu_dereference(vm->slots, &vm->srcu), gpa >> PAGE_SHIFT);
+	unsigned int bytes = paging->entry_bytes;
+	struct vitrine_memslot *slot;
 	unsigned long address;
 	u32 entry32;
 
+	if (unlikely(paging->remote))
+		return vitrine_remote_read_entry(vm, gpa, entry, bytes);
+	slot = vitrine_memslot_find(srcu_dereference(vm->slots, &vm->srcu), gpa >> PAGE_SHIFT);
 	if (!slot)
 		return -ENOENT;
 	address = vitrine_memslot_hva(slot, gpa >> PAGE_SHIFT) + offset_in_page(gpa);
@@ -120,27 +117,23 @@ static int entry_read(struct vitrine_vm *vm, gpa_t gpa, unsigned int bytes, u64 
 }
 
 /* The CPU that walks for the guest does not ask what the guest's CPUID says of 1 GiB pages. */
-static bool entry_large(struct vitrine_vcpu *vcpu, const struct paging *paging, int level,
-			u64 entry)
+static bool entry_large(const struct vitrine_paging *paging, int level, u64 entry)
 {
 	if (!(entry & _PAGE_PSE))
 		return false;
 	if (level == 2)
 		return paging->pse;
-	return level == 3 && vitrine_is_long_mode(vcpu) &&
-	       boot_cpu_has(X86_FEATURE_GBPAGES);
+	return level == 3 && paging->long_mode && boot_cpu_has(X86_FEATURE_GBPAGES);
 }
 
-static u64 entry_reserved(struct vitrine_vcpu *vcpu, const struct paging *paging, int level,
-			  bool large)
+static u64 entry_reserved(const struct vitrine_paging *paging, int level, bool large)
 {
 	u64 reserved = paging->reserved;
 
 	if (paging->entry_bytes == 4) {
 		if (large)
 			reserved |= PSE_RESERVED |
-				    ((vitrine_reserved_gpa_bits(vcpu) >> PSE_HIGH_SHIFT) &
-				     PSE_HIGH_MASK);
+				    ((paging->reserved_gpa >> PSE_HIGH_SHIFT) & PSE_HIGH_MASK);
 		return reserved;
 	}
 	if (large)
@@ -151,7 +144,7 @@ static u64 entry_reserved(struct vitrine_vcpu *vcpu, const struct paging *paging
 	return reserved;
 }
 
-static gpa_t leaf_gpa(const struct paging *paging, int level, u64 entry, gva_t gva)
+static gpa_t leaf_gpa(const struct vitrine_paging *paging, int level, u64 entry, gva_t gva)
 {
 	u64 offset_mask = GENMASK_ULL(PAGE_SHIFT + paging->index_bits * (level - 1) - 1, 0);
 	gpa_t base = entry & PHYS_MASK_64;
@@ -162,7 +155,7 @@ static gpa_t leaf_gpa(const struct paging *paging, int level, u64 entry, gva_t g
 }
 
 /* @all_set: bits that every entry on the way had; @any_set: that one of them had. */
-static bool is_permitted(const struct paging *paging, u64 all_set, u64 any_set, u32 access)
+static bool is_permitted(const struct vitrine_paging *paging, u64 all_set, u64 any_set, u32 access)
 {
 	bool user_page = all_set & _PAGE_USER, user = access & VITRINE_ACCESS_USER;
 
@@ -177,7 +170,8 @@ static bool is_permitted(const struct paging *paging, u64 all_set, u64 any_set, 
 	return !(access & VITRINE_ACCESS_WRITE) || all_set & _PAGE_RW || (!user && !paging->wp);
 }
 
-static int page_fault(const struct paging *paging, u32 access, u32 why, struct vitrine_walk *walk)
+static int page_fault(const struct vitrine_paging *paging, u32 access, u32 why,
+		      struct vitrine_walk *walk)
 {
 	walk->fault = true;
 	walk->error_code = why | (access & (VITRINE_ACCESS_WRITE | VITRINE_ACCESS_USER));
@@ -187,7 +181,7 @@ static int page_fault(const struct paging *paging, u32 access, u32 why, struct v
 }
 
 /* 0, or -EAGAIN if another CPU changed an entry meanwhile: then the walk proved nothing. */
-static int set_accessed(struct vitrine_vm *vm, const struct paging *paging,
+static int set_accessed(struct vitrine_vm *vm, const struct vitrine_paging *paging,
 			struct vitrine_walk *walk, bool write)
 {
 	unsigned int i;
@@ -205,11 +199,11 @@ static int set_accessed(struct vitrine_vm *vm, const struct paging *paging,
 	return 0;
 }
 
-static int walk_once(struct vitrine_vcpu *vcpu, const struct paging *paging, u32 access,
-		     struct vitrine_walk *walk)
+static int walk_once(struct vitrine_vm *vm, const struct vitrine_paging *paging, u64 first,
+		     u32 access, struct vitrine_walk *walk)
 {
 	u64 all_set = ~0ULL, any_set = 0, entry;
-	gpa_t table = paging->table & PHYS_MASK_64;
+	gpa_t table = first & PHYS_MASK_64;
 	unsigned int nr = 0;
 	bool is_large;
 	int level, ret;
@@ -219,7 +213,7 @@ static int walk_once(struct vitrine_vcpu *vcpu, const struct paging *paging, u32
 		gpa_t gpa = table + ((walk->gva >> shift) & (BIT(paging->index_bits) - 1)) *
 				    paging->entry_bytes;
 
-		ret = entry_read(vcpu->vm, gpa, paging->entry_bytes, &entry);
+		ret = entry_read(vm, paging, gpa, &entry);
 		/*
 		 * A real machine reads ones or zeroes there; KVM has it not present, and so do we.
 		 */
@@ -229,8 +223,8 @@ static int walk_once(struct vitrine_vcpu *vcpu, const struct paging *paging, u32
 			return ret;
 		if (!(entry & _PAGE_PRESENT))
 			return page_fault(paging, access, 0, walk);
-		is_large = level > 1 && entry_large(vcpu, paging, level, entry);
-		if (entry & entry_reserved(vcpu, paging, level, is_large))
+		is_large = level > 1 && entry_large(paging, level, entry);
+		if (entry & entry_reserved(paging, level, is_large))
 			return page_fault(paging, access, X86_PF_PROT | X86_PF_RSVD, walk);
 		all_set &= entry;
 		any_set |= entry;
@@ -250,30 +244,39 @@ static int walk_once(struct vitrine_vcpu *vcpu, const struct paging *paging, u32
 	if (likely(all_set & _PAGE_ACCESSED &&
 		   (entry & _PAGE_DIRTY || !(access & VITRINE_ACCESS_WRITE))))
 		return 0;
-	return set_accessed(vcpu->vm, paging, walk, access & VITRINE_ACCESS_WRITE);
+	return set_accessed(vm, paging, walk, access & VITRINE_ACCESS_WRITE);
 }
 
-int vitrine_guest_walk(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct vitrine_walk *walk)
+int vitrine_paging_walk(struct vitrine_vm *vm, const struct vitrine_paging *paging, gva_t gva,
+			u32 access, struct vitrine_walk *walk)
 {
-	struct paging paging;
+	u64 first;
 	int ret;
 
 	walk->gva = gva;
 	walk->fault = false;
 	walk->nr_steps = 0;
-	if (!paging_get(vcpu, gva, access, &paging)) {
+	if (!paging->levels) {
 		walk->gpa = gva;
 		return 0;
 	}
-	if (!vitrine_is_long_mode(vcpu) && paging.entry_bytes == 8 &&
-	    !(paging.table & _PAGE_PRESENT))
-		return page_fault(&paging, access, 0, walk);
+	first = first_table(paging, gva);
+	if (!(first & _PAGE_PRESENT))
+		return page_fault(paging, access, 0, walk);
 	do {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		ret = walk_once(vcpu, &paging, access, walk);
+		ret = walk_once(vm, paging, first, access, walk);
 	} while (ret == -EAGAIN);
 	return ret;
+}
+
+int vitrine_guest_walk(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, struct vitrine_walk *walk)
+{
+	struct vitrine_paging paging vitrine_uninitialized;
+
+	vitrine_paging_get(vcpu, access, &paging);
+	return vitrine_paging_walk(vcpu->vm, &paging, gva, access, walk);
 }
 
 static long walk_ioctl_translate(void *obj, struct vitrine_ioctl_arg *arg)

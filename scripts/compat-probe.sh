@@ -97,6 +97,7 @@ header CLEAR_BRANCH_HISTORY_VMEXIT arch/x86/include/asm/nospec-branch.h 'macro C
 header BUG_VMSCAPE arch/x86/include/asm/cpufeatures.h 'X86_FEATURE_IBPB_EXIT_TO_USER'
 symbol SHRINKER_ALLOC shrinker_alloc
 header FOLL_INTERRUPTIBLE include/linux/mm_types.h '^\s*FOLL_INTERRUPTIBLE\b'
+header GUP_REMOTE_VMAS include/linux/mm.h 'struct vm_area_struct \*\*vmas, int \*locked\);'
 header FOLL_HONOR_NUMA_FAULT include/linux/mm_types.h '^\s*FOLL_HONOR_NUMA_FAULT\b'
 header RCU_VIRT_NOTE_CPU include/linux/rcutree.h 'rcu_virt_note_context_switch\(int cpu\)'
 header HYPERCALL_LONG_MODE_FLAG arch/x86/include/uapi/asm/kvm.h 'KVM_EXIT_HYPERCALL_LONG_MODE\b'

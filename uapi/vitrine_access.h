@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR MIT */
 /*
- * What a monitor can reach of a VM: the registers of its vCPUs, and whether it runs. Commands of a
- * monitor's fd, see vitrine.h for how one is had. Who observes only reads; to write takes VITRINE_ATTACH_CONTROL or
+ * What a monitor can reach of a VM: registers, memory, and whether it runs. Commands of a monitor's
+ * fd, see vitrine.h for how one is had. Who observes only reads; to write takes VITRINE_ATTACH_CONTROL or
  * VITRINE_ATTACH_STEER (EPERM without).
  *
  * All structures have fixed-width members and no implicit padding; reserved members must be zero.
@@ -23,6 +23,19 @@
  *	An event that waits for its answer is over by it: what the guest was about to do it does
  *	anew, if it still comes there. A VMM that keeps registers of its own, as QEMU does with a
  *	guest that it stopped, overwrites it.
+ *
+ * VITRINE_READ_MEMORY, VITRINE_WRITE_MEMORY
+ *	In: struct vitrine_memory. Returns how many bytes were copied, up to the first that could
+ *	not be; if that is the very first it fails: EFAULT where there is no memory of the guest's
+ *	(a hole, a device, for a write a read-only slot) or none of the caller's; EINTR. The address
+ *	is guest-physical, or with VITRINE_MEMORY_VIRTUAL goes through the page tables that the vCPU
+ *	@vcpu uses at that moment, as a debugger does: rights in them do not count, and their
+ *	accessed and dirty bits stay. EINVAL: more than VITRINE_MEMORY_MAX_BYTES, an address that
+ *	wraps, flags or reserved.
+ *	Memory of the VMM's that is not there yet is waited for until a fatal signal, and by nobody
+ *	else. What is written is logged as the guest's own writes are; in the ring of @vcpu where
+ *	there are rings, and then a full one is waited for. Pieces in different pages are not
+ *	written at one moment, unless the VM is paused.
  *
  * VITRINE_PAUSE
  *	In: __u32, 0 or VITRINE_PAUSE_STAY. No vCPU enters the guest any more; when the command
@@ -79,6 +92,32 @@ struct vitrine_regs {
 
 #define VITRINE_READ_REGS	_IOWR(VITRINE_IOC_MAGIC, 0x70, struct vitrine_regs)
 #define VITRINE_WRITE_REGS	_IOW(VITRINE_IOC_MAGIC, 0x71, struct vitrine_regs)
+
+/* struct vitrine_memory.flags */
+#define VITRINE_MEMORY_VIRTUAL		(1U << 0)
+
+#define VITRINE_MEMORY_MAX_BYTES	(1U << 20)
+
+/**
+ * struct vitrine_memory - what is copied
+ * @address: of the guest's
+ * @data: of the caller's: a pointer
+ * @bytes: how many
+ * @flags: VITRINE_MEMORY_*
+ * @vcpu: index of the vCPU
+ * @reserved: zero
+ */
+struct vitrine_memory {
+	__u64 address;
+	__u64 data;
+	__u32 bytes;
+	__u32 flags;
+	__u32 vcpu;
+	__u32 reserved;
+};
+
+#define VITRINE_READ_MEMORY	_IOW(VITRINE_IOC_MAGIC, 0x72, struct vitrine_memory)
+#define VITRINE_WRITE_MEMORY	_IOW(VITRINE_IOC_MAGIC, 0x73, struct vitrine_memory)
 
 /* for VITRINE_PAUSE */
 #define VITRINE_PAUSE_STAY	(1U << 0)

@@ -6,5 +6,6 @@
 #include "../ioctl.h"
 
 extern const struct vitrine_ioctl vitrine_registers_ioctls[];	/* READ_REGS, WRITE_REGS */
+extern const struct vitrine_ioctl vitrine_memory_ioctls[];	/* READ_MEMORY, WRITE_MEMORY */
 
 #endif
