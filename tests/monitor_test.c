@@ -143,7 +143,7 @@ TEST_F(monitor, bad_requests)
 	EXPECT_EQ(-ESRCH, test_attach(dev_fd, gone, 0));
 	EXPECT_EQ(-ESRCH, test_attach(dev_fd, 0, 0));
 	EXPECT_EQ(-ESRCH, test_attach(dev_fd, ~0ull, 0));
-	EXPECT_EQ(-EINVAL, test_attach(dev_fd, self->id, 2));
+	EXPECT_EQ(-EINVAL, test_attach(dev_fd, self->id, 4));
 	EXPECT_EQ(-1, ioctl(dev_fd, VITRINE_ATTACH, &attach));
 	EXPECT_EQ(EINVAL, errno);
 	EXPECT_EQ(-1, ioctl(dev_fd, VITRINE_ATTACH, NULL));

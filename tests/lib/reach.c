@@ -24,6 +24,26 @@ int test_write_regs(int fd, struct vitrine_regs *regs, uint32_t parts)
 	return ioctl(fd, VITRINE_WRITE_REGS, regs) ? -errno : 0;
 }
 
+static int access_memory(int fd, unsigned long cmd, uint64_t address, const void *data,
+			 uint32_t bytes, uint32_t flags)
+{
+	struct vitrine_memory memory = { .address = address, .data = (uintptr_t)data,
+					 .bytes = bytes, .flags = flags };
+	int ret = ioctl(fd, cmd, &memory);
+
+	return ret < 0 ? -errno : ret;
+}
+
+int test_read_memory(int fd, uint64_t address, void *data, uint32_t bytes, uint32_t flags)
+{
+	return access_memory(fd, VITRINE_READ_MEMORY, address, data, bytes, flags);
+}
+
+int test_write_memory(int fd, uint64_t address, const void *data, uint32_t bytes, uint32_t flags)
+{
+	return access_memory(fd, VITRINE_WRITE_MEMORY, address, data, bytes, flags);
+}
+
 static void *run(void *arg)
 {
 	struct test_runner *runner = arg;

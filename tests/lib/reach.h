@@ -16,6 +16,9 @@
 /* 0 or -errno */
 int test_read_regs(int fd, uint32_t vcpu, struct vitrine_regs *regs);
 int test_write_regs(int fd, struct vitrine_regs *regs, uint32_t parts);
+/* Bytes or -errno; guest-physical, or of vCPU 0's paging. */
+int test_read_memory(int fd, uint64_t address, void *data, uint32_t bytes, uint32_t flags);
+int test_write_memory(int fd, uint64_t address, const void *data, uint32_t bytes, uint32_t flags);
 
 /* A thread that runs a vCPU: one KVM_RUN. */
 struct test_runner {
