@@ -44,6 +44,51 @@ int vitrine_monitor_write_regs(struct vitrine_monitor *monitor, const struct vit
 			    "(the kernel log at debug level names the field)" : advice(errno));
 }
 
+/* As much as one call takes, again and again. */
+static int64_t access_memory(struct vitrine_monitor *monitor, unsigned long cmd, int64_t vcpu,
+			     uint64_t address, const void *data, uint64_t bytes,
+			     struct vitrine_error *err)
+{
+	struct vitrine_memory memory = {
+		.flags = vcpu >= 0 ? VITRINE_MEMORY_VIRTUAL : 0,
+		.vcpu = vcpu >= 0 ? (uint32_t)vcpu : 0,
+	};
+	uint64_t done = 0;
+	int ret;
+
+	while (done < bytes) {
+		memory.address = address + done;
+		memory.data = (uintptr_t)data + done;
+		memory.bytes = bytes - done < VITRINE_MEMORY_MAX_BYTES ? (uint32_t)(bytes - done) :
+									 VITRINE_MEMORY_MAX_BYTES;
+		ret = ioctl(vitrine_monitor_fd(monitor), cmd, &memory);
+		if (ret < 0 && !done)
+			return vitrine_fail(err, errno, "%s 0x%llx: %s",
+					    cmd == VITRINE_READ_MEMORY ? "reading" : "writing",
+					    (unsigned long long)address, errno == EFAULT ?
+					    "there is no such memory" : advice(errno));
+		if (ret <= 0)
+			break;
+		done += (uint32_t)ret;
+		if ((uint32_t)ret < memory.bytes)
+			break;
+	}
+	return (int64_t)done;
+}
+
+int64_t vitrine_monitor_read_memory(struct vitrine_monitor *monitor, int64_t vcpu, uint64_t address,
+				    void *data, uint64_t bytes, struct vitrine_error *err)
+{
+	return access_memory(monitor, VITRINE_READ_MEMORY, vcpu, address, data, bytes, err);
+}
+
+int64_t vitrine_monitor_write_memory(struct vitrine_monitor *monitor, int64_t vcpu,
+				     uint64_t address, const void *data, uint64_t bytes,
+				     struct vitrine_error *err)
+{
+	return access_memory(monitor, VITRINE_WRITE_MEMORY, vcpu, address, data, bytes, err);
+}
+
 int vitrine_monitor_pause(struct vitrine_monitor *monitor, bool stay, struct vitrine_error *err)
 {
 	__u32 flags = stay ? VITRINE_PAUSE_STAY : 0;

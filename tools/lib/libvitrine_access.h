@@ -44,6 +44,22 @@ int vitrine_monitor_write_regs(struct vitrine_monitor *monitor, const struct vit
 			       struct vitrine_error *err);
 
 /**
+ * vitrine_monitor_read_memory() - memory of the guest
+ * @vcpu: index of the vCPU whose page tables @address goes through; -1: it is guest-physical
+ * @data: room for @bytes, any number of them
+ *
+ * Returns how many bytes were read, fewer than @bytes where the guest has no memory; or fails with
+ * EFAULT if it has none at @address, EINVAL (@address + @bytes wraps), ENOENT (no such vCPU).
+ */
+int64_t vitrine_monitor_read_memory(struct vitrine_monitor *monitor, int64_t vcpu, uint64_t address,
+				    void *data, uint64_t bytes, struct vitrine_error *err);
+
+/** vitrine_monitor_write_memory() - the reverse; also fails where a slot is read-only */
+int64_t vitrine_monitor_write_memory(struct vitrine_monitor *monitor, int64_t vcpu,
+				     uint64_t address, const void *data, uint64_t bytes,
+				     struct vitrine_error *err);
+
+/**
  * vitrine_monitor_pause() - no vCPU runs the guest from now on
  * @stay: also after the detach, until somebody resumes it; else until the detach
  *
