@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# "vitrine regs", "pause" and "resume" on a guest that counts in EBP, and tools that are there from
-# a guest's first instruction.
+# "vitrine regs", "mem", "pause" and "resume" on a guest that counts in EBP, and tools that are
+# there from a guest's first instruction.
 
 tmp=$(mktemp -d)
 out=$tmp/out
@@ -12,7 +12,7 @@ out=$tmp/out
 # sp = 0x7000; esi = 0x12345678; sti; 1: inc ebp; cpuid of leaf 0; jmp 1b
 printf '\274\000\160\146\276\170\126\064\022\373\146\105\146\061\300\017\242\353\367' >"$tmp/guest"
 
-echo "1..26"
+echo "1..45"
 
 ends 0 'usage: vitrine regs' "help" vitrine regs --help
 ends 2 'which VM' "no VM named" vitrine regs
@@ -58,6 +58,44 @@ goes_on()
 	[ "$(cat "$out")" != "$before" ]
 	result $? "$1"
 }
+
+# Its virtual addresses are physical ones.
+ends 0 'usage: vitrine mem' "help of mem" vitrine mem --help
+ends 2 'a VM, then dump' "no verb" vitrine mem 1
+ends 2 "address 'x'" "an address that is none" vitrine mem 1 dump x
+ends 2 'text, or hex:' "bytes that are none" vitrine mem 1 write 0 hex:1
+ends 2 'wants --from and --to' "a search without an end" vitrine mem 1 search x --vcpu 0
+ends 1 'no VM of this number' "no such VM" vitrine mem 999999 dump 0
+vitrine mem "$vm" write 0x7d00 'Hello, guest' >"$out" 2>&1
+result $? "text is written"
+vitrine mem "$vm" write 0x8ffd hex:fe00fd01fc02 --physical >"$out" 2>&1
+result $? "and bytes"
+vitrine mem "$vm" dump 0x7d00 0x40 >"$out" 2>&1
+cat >"$tmp/wanted" <<'END'
+00007d00  48 65 6c 6c 6f 2c 20 67  75 65 73 74 00 00 00 00  |Hello, guest....|
+00007d10  00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|
+*
+00007d40
+END
+cmp "$out" "$tmp/wanted" >>"$out" 2>&1
+result $? "as hexdump -C shows it"
+ends 0 '"address":36861,"bytes":"fe00fd01fc02"' "as JSON" \
+	vitrine mem "$vm" dump 0x8ffd 6 --vcpu 0 --json
+[ "$(vitrine mem "$vm" dump 0x7d07 5 --raw)" = guest ]
+result $? "as it is"
+ends 0 '^0x7d00$' "text is found" vitrine mem "$vm" search 'Hello, guest' --to 0x10000
+ends 0 '^\[36861\]$' "bytes are found" \
+	vitrine mem "$vm" search hex:fe00fd01fc02 --from 0x8000 --to 0x10000 --json
+ends 0 'it is not there' "what is not there is not" \
+	vitrine mem "$vm" search 'Hello, ghost' --from 0x7000 --to 0x10000
+ends 1 'no such memory' "the end of memory" vitrine mem "$vm" dump 0xffffff0 0x20
+said '^0ffffff0  00 00' "and what is before it"
+ends 1 'no such memory' "no memory to write to" vitrine mem "$vm" write 0x10000000 x
+printf 'from a file' >"$tmp/file"
+vitrine mem "$vm" write 0x7e00 --file "$tmp/file" >"$out" 2>&1
+[ "$(vitrine mem "$vm" dump 0x7e00 11 --raw)" = 'from a file' ]
+result $? "a file is written"
+ends 2 'exclude each other' "both kinds of addresses" vitrine mem "$vm" dump 0 --vcpu 0 --physical
 
 ends 0 'usage: vitrine pause' "help of pause" vitrine pause --help
 ends 0 'usage: vitrine resume' "help of resume" vitrine resume --help

@@ -37,6 +37,7 @@ int command_ask(int argc, char **argv);
 int command_events(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_list(int argc, char **argv);
+int command_mem(int argc, char **argv);
 int command_pause(int argc, char **argv);
 int command_regs(int argc, char **argv);
 int command_resume(int argc, char **argv);

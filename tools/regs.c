@@ -10,6 +10,9 @@
 #include "vms.h"
 
 #define MAX_SETS	64	/* of a command line */
+#define CR0_PG		0x80000000ull
+#define CR4_PAE		0x20ull
+#define EFER_LMA	0x400ull
 
 enum { OPTION_DEVICE = 256 };
 
@@ -131,6 +134,27 @@ static int show(struct vitrine_monitor *monitor, const struct request *request,
 	return ret;
 }
 
+/* A processor that loads CR3 for PAE paging reads the four pointers there. */
+static int follow_cr3(struct vitrine_monitor *monitor, const struct request *request,
+		      struct vitrine_regs *regs, struct vitrine_error *err)
+{
+	struct kvm_sregs2 *system = &regs->system;
+	bool pae = system->cr0 & CR0_PG && system->cr4 & CR4_PAE && !(system->efer & EFER_LMA);
+	bool had = system->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID, cr3 = false, given = false;
+	int64_t got;
+
+	for (unsigned int i = 0; i < request->nr_sets; i++) {
+		cr3 = cr3 || !strncmp(request->sets[i], "cr3=", 4);
+		given = given || !strncmp(request->sets[i], "pdptr", 5);
+	}
+	system->flags = pae ? KVM_SREGS2_FLAGS_PDPTRS_VALID : 0;
+	if (!pae || given || (had && !cr3))
+		return 0;
+	got = vitrine_monitor_read_memory(monitor, -1, system->cr3 & 0xffffffe0, system->pdptrs,
+					  sizeof(system->pdptrs), err);
+	return got < 0 ? (int)got : 0;
+}
+
 static int change(struct vitrine_monitor *monitor, const struct request *request,
 		  struct vitrine_error *err)
 {
@@ -144,6 +168,8 @@ static int change(struct vitrine_monitor *monitor, const struct request *request
 	regs.parts = 0;
 	for (i = 0; i < request->nr_sets && !ret; i++)
 		ret = registers_set(&regs, request->sets[i], err);
+	if (!ret)
+		ret = follow_cr3(monitor, request, &regs, err);
 	return ret ? ret : vitrine_monitor_write_regs(monitor, &regs, err);
 }
 

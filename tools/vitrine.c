@@ -19,6 +19,7 @@ static const struct command commands[] = {
 	{ "trace", command_trace, "every exit of a VM, live: reason, instruction, time" },
 	{ "ask", command_ask, "have exits of a VM come here first, and say what the guest sees" },
 	{ "regs", command_regs, "registers of a running VM, to see and to set" },
+	{ "mem", command_mem, "its memory, to see, to search and to write" },
 	{ "pause", command_pause, "stop a running VM" },
 	{ "resume", command_resume, "let it go on" },
 	{ "info", command_info, "what this machine offers, and what stands in the way" },

@@ -27,8 +27,12 @@
 
 /**
  * struct memory_call - one command, and what a vCPU does for it
+ * @call: the call
  * @paging: how addresses translate; of the vCPU at the beginning
- * @gpa: @remote: @bytes: @data: the piece under way, within a page
+ * @gpa: where the piece under way is, which is within a page
+ * @remote: its page
+ * @bytes: its length
+ * @data: what it holds, or is to
  */
 struct memory_call {
 	struct vitrine_call call;

@@ -20,7 +20,7 @@ _vitrine() {
 		[ "${COMP_WORDS[1]}" != run ] || mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
-	-k | --kernel | --initrd | --flat | --device | -o | --output)
+	-k | --kernel | --initrd | --flat | --device | -o | --output | -f | --file)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
@@ -44,7 +44,8 @@ _vitrine() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
-	run:-t | trace:-t | ask:--answer | ask:-s | ask:--script | ask:--limit-ms | regs:-s | regs:--set)
+	run:-t | trace:-t | ask:--answer | ask:-s | ask:--script | ask:--limit-ms | regs:-s | regs:--set | \
+		mem:--from | mem:--to)
 		return
 		;;
 	esac
@@ -58,9 +59,13 @@ _vitrine() {
 		return
 		;;
 	esac
+	if [ "${COMP_WORDS[1]}" = mem ] && [ "$COMP_CWORD" -eq 3 ]; then
+		mapfile -t COMPREPLY < <(compgen -W "dump search write" -- "$current")
+		return
+	fi
 	case ${COMP_WORDS[1]}:$current in
-	list:-* | stat:-* | events:-* | trace:-* | ask:-* | regs:-* | pause:-* | resume:-*) ;;
-	list:* | stat:* | events:* | trace:* | ask:* | regs:* | pause:* | resume:*)
+	list:-* | stat:-* | events:-* | trace:-* | ask:-* | regs:-* | mem:-* | pause:-* | resume:-*) ;;
+	list:* | stat:* | events:* | trace:* | ask:* | regs:* | mem:* | pause:* | resume:*)
 		options=$(vitrine list 2>/dev/null | awk 'NR > 1 { print $1 }')
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 		return
