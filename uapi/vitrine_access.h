@@ -49,6 +49,10 @@
  *	Ends this monitor's pause, and one that stays, whoever began it. Returns the number of other
  *	monitors that have the VM paused still.
  *
+ * VITRINE_NMI
+ *	In: __u32, index of a vCPU, or VITRINE_NMI_ALL. It gets an NMI, as by KVM_NMI; those that
+ *	come before it has taken one are merged as on a real machine.
+ *
  * VITRINE_START_PAUSED (VM fd)
  *	The VM is paused from now on as by VITRINE_PAUSE_STAY: for a VMM that lets monitors come
  *	before its guest's first instruction. EPERM after VITRINE_FORBID_ATTACH, which also ends every
@@ -124,6 +128,10 @@ struct vitrine_memory {
 
 #define VITRINE_PAUSE		_IOW(VITRINE_IOC_MAGIC, 0x74, __u32)
 #define VITRINE_UNPAUSE		_IO(VITRINE_IOC_MAGIC, 0x75)
+#define VITRINE_NMI_ALL		0xffffffffU
+
+#define VITRINE_NMI		_IOW(VITRINE_IOC_MAGIC, 0x76, __u32)
+
 #define VITRINE_START_PAUSED	_IO(VITRINE_IOC_MAGIC, 0x12)
 
 #endif

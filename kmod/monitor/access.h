@@ -7,5 +7,6 @@
 
 extern const struct vitrine_ioctl vitrine_registers_ioctls[];	/* READ_REGS, WRITE_REGS */
 extern const struct vitrine_ioctl vitrine_memory_ioctls[];	/* READ_MEMORY, WRITE_MEMORY */
+extern const struct vitrine_ioctl vitrine_nmi_ioctls[];		/* NMI */
 
 #endif

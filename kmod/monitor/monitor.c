@@ -183,7 +183,7 @@ static const struct vitrine_ioctl monitor_ioctls[] = {
 
 static const struct vitrine_ioctl *const monitor_tables[] = {
 	monitor_ioctls, vitrine_steer_ioctls, vitrine_registers_ioctls, vitrine_memory_ioctls,
-	vitrine_pause_ioctls, NULL
+	vitrine_pause_ioctls, vitrine_nmi_ioctls, NULL
 };
 
 static struct vitrine_ioctl_set monitor_set = { .tables = monitor_tables };
