@@ -357,6 +357,49 @@ TEST_F(pause, with_an_event_that_waits)
 	close(steering);
 }
 
+static int nmi(int fd, uint32_t vcpu)
+{
+	return ioctl(fd, VITRINE_NMI, &vcpu) ? -errno : 0;
+}
+
+/* The guest's handler tells its vector and goes no further. */
+TEST_F(pause, an_nmi)
+{
+	struct test_vcpu *second = test_vcpu_create(self->vm, 1);
+	int observer = attach(self->vm, 0);
+	struct test_exception exception;
+	struct test_runner other;
+
+	EXPECT_EQ(-EPERM, nmi(observer, 0));
+	EXPECT_EQ(-ENOENT, nmi(self->fd, 2));
+	EXPECT_EQ(-1, ioctl(self->fd, VITRINE_NMI, NULL));
+	EXPECT_EQ(EFAULT, errno);
+	test_vcpu_set_supported_cpuid(second);
+	test_vcpu_long_mode(second, GUEST_BLOB(guest_count));
+	test_runner_start(&self->runner, self->vcpu);
+	test_runner_start(&other, second);
+	EXPECT_TRUE(goes_on(self->fd, 0));
+	ASSERT_EQ(0, pause_vm(self->fd, 0));
+	ASSERT_EQ(0, nmi(self->fd, VITRINE_NMI_ALL));
+	usleep(10000);
+	EXPECT_FALSE(self->runner.done);
+	EXPECT_FALSE(other.done);
+	EXPECT_EQ(0, unpause(self->fd));
+	EXPECT_EQ(0, test_runner_join(&self->runner));
+	EXPECT_EQ(0, test_runner_join(&other));
+	EXPECT_TRUE(test_vcpu_is_at(self->vcpu, TEST_PORT_EXCEPTION));
+	EXPECT_TRUE(test_vcpu_is_at(second, TEST_PORT_EXCEPTION));
+	test_vcpu_free(second);
+
+	/* To one, that is not in KVM_RUN: it takes it when it comes there. */
+	test_vcpu_long_mode(self->vcpu, GUEST_BLOB(guest_count));
+	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, &(struct kvm_vcpu_events) {}));
+	ASSERT_EQ(0, nmi(self->fd, 0));
+	test_vcpu_run_to_exception(self->vcpu, &exception);
+	EXPECT_EQ(2, exception.vector);
+	close(observer);
+}
+
 struct hammer {
 	int fd;
 	uint32_t vcpu;

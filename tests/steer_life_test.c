@@ -288,7 +288,7 @@ TEST_F(steer, what_is_refused)
 	hlt.on = VITRINE_NR_ON;
 	EXPECT_EQ(-EINVAL, test_set_rules(self->t.fd, &hlt, 1));
 	hlt.on = VITRINE_ON_HLT;
-	hlt.action = VITRINE_DO_TELL + 1;
+	hlt.action = VITRINE_DO_OBSERVE + 1;
 	EXPECT_EQ(-EINVAL, test_set_rules(self->t.fd, &hlt, 1));
 	hlt.action = VITRINE_DO_ASK;
 

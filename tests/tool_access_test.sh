@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# "vitrine regs", "mem", "pause" and "resume" on a guest that counts in EBP, and tools that are
-# there from a guest's first instruction.
+# "vitrine regs", "mem", "pause", "resume" and "nmi" on a guest that counts in EBP, and tools that
+# are there from a guest's first instruction.
 
 tmp=$(mktemp -d)
 out=$tmp/out
@@ -12,7 +12,7 @@ out=$tmp/out
 # sp = 0x7000; esi = 0x12345678; sti; 1: inc ebp; cpuid of leaf 0; jmp 1b
 printf '\274\000\160\146\276\170\126\064\022\373\146\105\146\061\300\017\242\353\367' >"$tmp/guest"
 
-echo "1..45"
+echo "1..48"
 
 ends 0 'usage: vitrine regs' "help" vitrine regs --help
 ends 2 'which VM' "no VM named" vitrine regs
@@ -108,6 +108,9 @@ ends 0 "^ *$vm .* paused " "which can be seen" vitrine list "$vm"
 vitrine resume "$vm" >"$out" 2>&1
 result $? "and resuming"
 goes_on "lets it go on"
+ends 0 'usage: vitrine nmi' "help of nmi" vitrine nmi --help
+ends 1 'no such vCPU' "an NMI to nobody" vitrine nmi "$vm" --vcpu 9
+ends 2 'all of a VM' "half a pause" vitrine pause "$vm" --vcpu 0
 vitrine pause "$vm"
 kill -TERM $vmm
 wait $vmm
@@ -134,7 +137,7 @@ wait $vmm 2>/dev/null
 ends 2 'in the place of a VM' "--next and a VM" vitrine trace --next 1
 vitrine ask --next cpuid:0 --count 1 >"$tmp/ask" 2>&1 &
 ask=$!
-vitrine trace --next --count 1 >"$tmp/trace" 2>&1 &
+vitrine trace --next --reason CPUID --count 1 >"$tmp/trace" 2>&1 &
 trace=$!
 sleep 0.5
 vitrine run --flat "$tmp/guest" --no-stats >"$tmp/guest.out" 2>&1 </dev/null &
