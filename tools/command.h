@@ -38,6 +38,7 @@ int command_events(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_mem(int argc, char **argv);
+int command_nmi(int argc, char **argv);
 int command_pause(int argc, char **argv);
 int command_regs(int argc, char **argv);
 int command_resume(int argc, char **argv);

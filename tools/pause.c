@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* vitrine pause, resume: a VM stands still, and goes on. */
+/* vitrine pause, resume, nmi: a VM stands still, goes on, or is shaken awake. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,8 +25,18 @@ static const char resume_usage[] =
 	"  -h, --help             this text\n\n"
 	"VM is the number that 'vitrine list' shows. See vitrine-pause(1).\n";
 
+static const char nmi_usage[] =
+	"usage: vitrine nmi [OPTIONS] VM\n\n"
+	"Sends an NMI to a VM's vCPUs, as a machine's button does: Linux tells where it is\n"
+	"(with unknown_nmi_panic=1 it panics, and may dump).\n\n"
+	"  -v, --vcpu INDEX       to this vCPU only\n"
+	"      --device PATH      hypervisor device; $VITRINE_DEV or /dev/vitrine\n"
+	"  -h, --help             this text\n\n"
+	"VM is the number that 'vitrine list' shows. See vitrine-nmi(1).\n";
+
 struct request {
 	uint64_t vm_id;
+	int64_t vcpu;		/* -1: all */
 	const char *device;
 };
 
@@ -35,14 +45,26 @@ static int parse(int argc, char **argv, const char *usage, struct request *reque
 {
 	static const struct option options[] = {
 		{ "device", required_argument, NULL, OPTION_DEVICE },
+		{ "vcpu", required_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
+	uint64_t vcpu;
 	int option;
 
 	optind = 0;
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, usage == nmi_usage ? "v:h" : "h", options,
+				     NULL)) != -1) {
 		switch (option) {
+		case 'v':
+			if (usage != nmi_usage) {
+				complain("%s: all of a VM or nothing", argv[0]);
+				return -1;
+			}
+			if (!parse_index("--vcpu", optarg, UINT32_MAX - 1, &vcpu))
+				return -1;
+			request->vcpu = (int64_t)vcpu;
+			break;
 		case OPTION_DEVICE:
 			request->device = optarg;
 			break;
@@ -64,7 +86,7 @@ static int with_monitor(int argc, char **argv, const char *usage,
 			int (*fn)(struct vitrine_monitor *monitor, const struct request *request,
 				  struct vitrine_error *err))
 {
-	struct request request = { 0 };
+	struct request request = { .vcpu = -1 };
 	struct vitrine_monitor *monitor = NULL;
 	struct vitrine_error err;
 	struct vitrine *dev;
@@ -109,4 +131,15 @@ int command_pause(int argc, char **argv)
 int command_resume(int argc, char **argv)
 {
 	return with_monitor(argc, argv, resume_usage, do_resume);
+}
+
+static int do_nmi(struct vitrine_monitor *monitor, const struct request *request,
+		  struct vitrine_error *err)
+{
+	return vitrine_monitor_nmi(monitor, request->vcpu, err);
+}
+
+int command_nmi(int argc, char **argv)
+{
+	return with_monitor(argc, argv, nmi_usage, do_nmi);
 }

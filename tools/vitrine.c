@@ -22,6 +22,7 @@ static const struct command commands[] = {
 	{ "mem", command_mem, "its memory, to see, to search and to write" },
 	{ "pause", command_pause, "stop a running VM" },
 	{ "resume", command_resume, "let it go on" },
+	{ "nmi", command_nmi, "send it an NMI" },
 	{ "info", command_info, "what this machine offers, and what stands in the way" },
 	{ "help", command_help, "this text, or a subcommand's options" },
 };

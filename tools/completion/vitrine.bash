@@ -64,8 +64,8 @@ _vitrine() {
 		return
 	fi
 	case ${COMP_WORDS[1]}:$current in
-	list:-* | stat:-* | events:-* | trace:-* | ask:-* | regs:-* | mem:-* | pause:-* | resume:-*) ;;
-	list:* | stat:* | events:* | trace:* | ask:* | regs:* | mem:* | pause:* | resume:*)
+	list:-* | stat:-* | events:-* | trace:-* | ask:-* | regs:-* | mem:-* | pause:-* | resume:-* | nmi:-*) ;;
+	list:* | stat:* | events:* | trace:* | ask:* | regs:* | mem:* | pause:* | resume:* | nmi:*)
 		options=$(vitrine list 2>/dev/null | awk 'NR > 1 { print $1 }')
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
 		return

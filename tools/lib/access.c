@@ -105,6 +105,15 @@ int vitrine_monitor_resume(struct vitrine_monitor *monitor, struct vitrine_error
 	return others < 0 ? vitrine_fail(err, errno, "resuming: %s", advice(errno)) : others;
 }
 
+int vitrine_monitor_nmi(struct vitrine_monitor *monitor, int64_t vcpu, struct vitrine_error *err)
+{
+	__u32 index = vcpu < 0 ? VITRINE_NMI_ALL : (uint32_t)vcpu;
+
+	if (!ioctl(vitrine_monitor_fd(monitor), VITRINE_NMI, &index))
+		return 0;
+	return vitrine_fail(err, errno, "NMI: %s", advice(errno));
+}
+
 int vitrine_vm_start_paused(struct vitrine_vm *vm, uint64_t *vm_id, struct vitrine_error *err)
 {
 	__u64 id;

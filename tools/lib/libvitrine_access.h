@@ -75,6 +75,12 @@ int vitrine_monitor_pause(struct vitrine_monitor *monitor, bool stay, struct vit
 int vitrine_monitor_resume(struct vitrine_monitor *monitor, struct vitrine_error *err);
 
 /**
+ * vitrine_monitor_nmi() - send an NMI
+ * @vcpu: index of the vCPU; -1: all of them
+ */
+int vitrine_monitor_nmi(struct vitrine_monitor *monitor, int64_t vcpu, struct vitrine_error *err);
+
+/**
  * vitrine_vm_start_paused() - have one's own VM wait for somebody who resumes it
  * @vm_id: its number, for those who are to attach
  *
