@@ -40,6 +40,8 @@ static const struct {
 	[VITRINE_ON_DR_WRITE] = { "dr-write", 7 },
 	[VITRINE_ON_MMIO_READ] = { "mmio-read", UINT64_MAX },
 	[VITRINE_ON_MMIO_WRITE] = { "mmio-write", UINT64_MAX },
+	[VITRINE_ON_TABLE_LOAD] = { "table-load", 3 },
+	[VITRINE_ON_TABLE_STORE] = { "table-store", 3 },
 };
 
 static const char *const registers[] = {

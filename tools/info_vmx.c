@@ -83,7 +83,7 @@ static const struct capability {
 	{ CPU, 31, REQUIRED, "Activate secondary controls" },
 	{ CPU2, 0, UNUSED, "Virtualize APIC accesses" },
 	{ CPU2, 1, REQUIRED, "Enable EPT" },
-	{ CPU2, 2, UNUSED, "Descriptor-table exiting" },
+	{ CPU2, 2, OPTIONAL, "Descriptor-table exiting" },
 	{ CPU2, 3, OPTIONAL, "Enable RDTSCP" },
 	{ CPU2, 4, UNUSED, "Virtualize x2APIC mode" },
 	{ CPU2, 5, OPTIONAL, "Enable VPID" },

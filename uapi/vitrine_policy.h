@@ -36,6 +36,9 @@
  *	VITRINE_ON_DR_WRITE	register		-		what is written
  *	VITRINE_ON_MMIO_READ	guest-physical address	bytes: 1 to 8	-
  *	VITRINE_ON_MMIO_WRITE	guest-physical address	bytes: 1 to 8	what is written
+ *	VITRINE_ON_TABLE_LOAD	0: GDTR, 1: IDTR,	-		-
+ *				2: LDTR, 3: TR
+ *	VITRINE_ON_TABLE_STORE	likewise		-		-
  *
  * Exceptions are the faults 0, 5 to 7, 10 to 14, 16, 17 and 19 and, of traps, #DB (1; the value is
  * what it sets of DR6), #BP (3, INT3) and #OF (4, INTO). What the VMM asked for with
@@ -124,7 +127,9 @@
 #define VITRINE_ON_DR_WRITE	23
 #define VITRINE_ON_MMIO_READ	24
 #define VITRINE_ON_MMIO_WRITE	25
-#define VITRINE_NR_ON		26
+#define VITRINE_ON_TABLE_LOAD	26
+#define VITRINE_ON_TABLE_STORE	27
+#define VITRINE_NR_ON		28
 
 /* struct vitrine_rule.action */
 #define VITRINE_DO_NOTHING	0	/* its usual way: an exception to a later rule */

@@ -48,6 +48,8 @@ static const struct on_class classes[VITRINE_NR_ON] = {
 	[VITRINE_ON_DR_WRITE] = { "dr-write", 7, 0, true, .writes = true },
 	[VITRINE_ON_MMIO_READ] = { "mmio-read", ~0ULL, 8, .reads = true },
 	[VITRINE_ON_MMIO_WRITE] = { "mmio-write", ~0ULL, 8, true, .writes = true },
+	[VITRINE_ON_TABLE_LOAD] = { "table-load", 3 },
+	[VITRINE_ON_TABLE_STORE] = { "table-store", 3 },
 };
 
 const char *vitrine_rule_class_name(u32 on)

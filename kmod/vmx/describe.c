@@ -148,6 +148,7 @@ bool vmx_describe_exit(struct vitrine_vcpu *vcpu, struct vitrine_happening *what
 {
 	const u64 *regs = vcpu->regs;
 	u32 reason = vcpu->exit.reason;
+	bool load;
 	u64 base;
 
 	*what = (struct vitrine_happening){};
@@ -227,6 +228,12 @@ bool vmx_describe_exit(struct vitrine_vcpu *vcpu, struct vitrine_happening *what
 	case EXIT_REASON_MWAIT_INSTRUCTION:
 		what->on = VITRINE_ON_MONITOR;
 		what->key = reason == EXIT_REASON_MWAIT_INSTRUCTION;
+		break;
+	case EXIT_REASON_GDTR_IDTR:
+	case EXIT_REASON_LDTR_TR:
+		if (!vmx_describe_table(vcpu, &load, &what->key))
+			return false;
+		what->on = load ? VITRINE_ON_TABLE_LOAD : VITRINE_ON_TABLE_STORE;
 		break;
 	case EXIT_REASON_VMCLEAR ... EXIT_REASON_VMON:
 	case EXIT_REASON_INVEPT:

@@ -272,6 +272,9 @@ int vmx_exit_rdseed(struct vitrine_vcpu *vcpu);
 int vmx_exit_pause(struct vitrine_vcpu *vcpu);
 /* What RDRAND or RDSEED gave, into the operand and the flags. */
 void vmx_put_random(struct vitrine_vcpu *vcpu, bool ok, u64 value);
+/* exit_table.c: likewise; and what the instruction is, or false if nobody knows any more. */
+int vmx_exit_table(struct vitrine_vcpu *vcpu);
+bool vmx_describe_table(struct vitrine_vcpu *vcpu, bool *load, u64 *table);
 /* Bytes of the operand of the RDRAND or RDSEED that exited. */
 unsigned int vmx_random_bytes(struct vitrine_vcpu *vcpu);
 
