@@ -148,8 +148,8 @@ static long move_piece(struct vitrine_monitor *monitor, const struct vitrine_mem
 		else if (!ret)
 			memcpy(this->data, page_address(this->remote.page) +
 			       offset_in_page(this->gpa), this->bytes);
-		/* What a call still has is its own to put. */
-		if (ret != -EINTR)
+		/* What a call still has, or may have, is its own to put. */
+		if (ret != -EINTR && ret != -EIO)
 			put_piece(this, write);
 		vitrine_vm_put(vm);
 		if (fatal_signal_pending(current))
