@@ -99,7 +99,7 @@ function largest(group_name, limit, i, r, worst)
 	above = ""
 	for (i = 1; i <= n; i++) {
 		r = ratio(order[i], "")
-		if (!has(order[i], "vitrine") || group[order[i]] == "floor" ||
+		if (!has(order[i], "vitrine") || group[order[i]] ~ /^(floor|control tool)$/ ||
 		    (group_name != "" && group[order[i]] != group_name))
 			continue
 		if (r > worst)
@@ -178,7 +178,7 @@ function bar(x, y, width, height, colour)
 }
 
 # Two bars a row, KVM always as long; what is longer than 1.5 times that is cut.
-function write_svg(mean_ratio, i, name, y, r, width, last, unit, left, height)
+function write_svg(mean_ratio, i, name, y, r, high, width, last, unit, left, height)
 {
 	left = 300
 	unit = 280
@@ -209,6 +209,7 @@ function write_svg(mean_ratio, i, name, y, r, width, last, unit, left, height)
 		}
 		text(left - 10, y + 18, 12, "end", "", name)
 		r = has(name, "kvm") && has(name, "vitrine") ? ratio(name, "") : -1
+		high = r > 1.03 && group[name] != "control tool"
 		if (has(name, "kvm")) {
 			bar(left, y, unit, 12, "#9aa5b1")
 			text(left + 1.5 * unit + 130, y + 11, 11, "end", "fill=\"#52606d\"", thousands(median[name SUBSEP "kvm"]))
@@ -217,7 +218,7 @@ function write_svg(mean_ratio, i, name, y, r, width, last, unit, left, height)
 		}
 		if (has(name, "vitrine")) {
 			width = r < 0 ? 0 : r > 1.5 ? 1.5 : r
-			bar(left, y + 14, width * unit, 12, r > 1.03 ? "#c0392b" : "#2f7d4f")
+			bar(left, y + 14, width * unit, 12, high ? "#c0392b" : "#2f7d4f")
 			if (r > 1.5)
 				text(left + 1.5 * unit + 6, y + 24, 12, "start", "fill=\"#c0392b\"", ">>")
 			text(left + 1.5 * unit + 130, y + 25, 11, "end", "", thousands(median[name SUBSEP "vitrine"]))
@@ -225,7 +226,7 @@ function write_svg(mean_ratio, i, name, y, r, width, last, unit, left, height)
 			text(left + 4, y + 25, 11, "start", "fill=\"#52606d\"", shown(name, "vitrine"))
 		}
 		if (r >= 0)
-			text(940, y + 18, 13, "end", r > 1.03 ? "fill=\"#c0392b\" font-weight=\"bold\"" : "font-weight=\"bold\"", sprintf("%.2f", r))
+			text(940, y + 18, 13, "end", high ? "fill=\"#c0392b\" font-weight=\"bold\"" : "font-weight=\"bold\"", sprintf("%.2f", r))
 		y += 34
 	}
 	printf "<line x1=\"%d\" y1=\"112\" x2=\"%d\" y2=\"%d\" stroke=\"#52606d\" stroke-dasharray=\"3 3\"/>\n", left + unit, left + unit, y >svg
@@ -272,7 +273,8 @@ END {
 	printf "  %-34s %11s  %-23s %11s  %-23s %5s   %5s %5s\n", "operation", "KVM", "", "Vitrine", "", "ratio", "K,V", "V,K"
 	for (i = 1; i <= n; i++) {
 		if (group[order[i]] != last)
-			print group[order[i]]
+			print group[order[i]] (group[order[i]] == "control tool" ? \
+				" (asked and answered by another process; KVM's side is its exit to the VMM and back)" : "")
 		last = group[order[i]]
 		print_row(order[i])
 	}

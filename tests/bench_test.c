@@ -6,6 +6,7 @@
  * build: build/tests/bench/rows.o build/tests/bench/exit.o build/tests/bench/user.o
  * build: build/tests/bench/state.o build/tests/bench/irq.o build/tests/bench/pair.o
  * build: build/tests/bench/memory.o build/tests/bench/life.o build/tests/bench/boot.o
+ * build: build/tests/bench/steer.o
  */
 #include <unistd.h>
 

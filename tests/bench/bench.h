@@ -28,6 +28,7 @@
 #define BENCH_DEBUG		"debug"
 #define BENCH_LIFE		"life"
 #define BENCH_BOOT		"boot"
+#define BENCH_TOOL		"control tool"	/* not judged: KVM's side is another thing */
 
 struct bench_row {
 	const char *name;
@@ -87,7 +88,7 @@ void bench_pin(int cpu);
 /* Each ends with a row without a name. */
 extern const struct bench_row bench_exit_rows[], bench_user_rows[], bench_irq_rows[],
 	bench_pair_rows[], bench_state_rows[], bench_memory_rows[], bench_life_rows[],
-	bench_boot_rows[];
+	bench_boot_rows[], bench_steer_rows[];
 extern const struct bench_row *const bench_tables[];
 
 #endif

@@ -9,7 +9,8 @@ unsigned int bench_rounds = 201;
 
 const struct bench_row *const bench_tables[] = {
 	bench_exit_rows, bench_user_rows, bench_state_rows, bench_irq_rows, bench_pair_rows,
-	bench_memory_rows, bench_life_rows, bench_boot_rows, NULL,
+	bench_memory_rows, bench_life_rows, bench_boot_rows,
+	bench_steer_rows, NULL,
 };
 
 unsigned int bench_rounds_at_most(unsigned int most)
