@@ -45,6 +45,7 @@ static const char usage[] =
 	"mmio-read mmio-write table-load table-store\n\n"
 	"  -a, --answer ANSWER        for the rule before: go-on (the default), skip, retry,\n"
 	"                             value=N (what is read; with go-on, what is written),\n"
+	"                             slow=N (rdtsc: so many times slower),\n"
 	"                             REGISTER=VALUE,... or inject=VECTOR[,error=CODE][,cr2=ADDR]\n"
 	"  -t, --tell                 the rule before tells afterwards, instead of asking\n"
 	"  -s, --script COMMAND       answers come from it: events and answers as lines of JSON\n"
@@ -106,6 +107,10 @@ static int take_answer(struct ask *ask, const char *text)
 
 	if (ask_parse_answer(text, &ask->answers[ask->nr - 1], &err)) {
 		complain("%s", err.text);
+		return -EINVAL;
+	}
+	if (ask->answers[ask->nr - 1].slow && ask->rules[ask->nr - 1].on != VITRINE_ON_RDTSC) {
+		complain("answer '%s': slow= is for rdtsc", text);
 		return -EINVAL;
 	}
 	ask->has_answer[ask->nr - 1] = true;
@@ -202,10 +207,10 @@ static void print_event(const struct vitrine_exit_event *event, const struct vit
 }
 
 /* Answers one event. 0, or -errno: the script is gone, or standard output is. */
-static int answer(struct vitrine_monitor *monitor, const struct ask *ask,
+static int answer(struct vitrine_monitor *monitor, struct ask *ask,
 		  struct ask_script *script, const struct vitrine_exit_event *event)
 {
-	const struct ask_answer *from = ask->has_answer[event->rule] ?
+	struct ask_answer *from = ask->has_answer[event->rule] ?
 					&ask->answers[event->rule] : NULL;
 	struct ask_answer scripted;
 	struct vitrine_answer reply;
@@ -213,9 +218,10 @@ static int answer(struct vitrine_monitor *monitor, const struct ask *ask,
 	int ret;
 
 	if (script) {
-		ret = ask_script_answer(script, event, &scripted, &err);
-		/* A signal ends both, and is no failure. */
-		if (ret && !stopped)
+		ret = ask_script_answer(script, vitrine_monitor_fd(monitor), event, &scripted,
+					&err);
+		/* A signal ends both, and is no failure; nor is the VM's end, which is told once. */
+		if (ret && ret != -ESRCH && !stopped)
 			complain("%s", err.text);
 		if (ret)
 			return ret;
@@ -238,7 +244,7 @@ static int answer(struct vitrine_monitor *monitor, const struct ask *ask,
 	return fflush(stdout) || ferror(stdout) ? -EPIPE : 0;
 }
 
-static int steer(struct vitrine_monitor *monitor, const struct ask *ask, struct ask_script *script)
+static int steer(struct vitrine_monitor *monitor, struct ask *ask, struct ask_script *script)
 {
 	struct vitrine_exit_event event;
 	uint64_t left = ask->count;
@@ -249,6 +255,8 @@ static int steer(struct vitrine_monitor *monitor, const struct ask *ask, struct 
 		if (seen > 0 && seen & POLLIN && vitrine_event_next(monitor, &event, NULL) > 0) {
 			int ret = answer(monitor, ask, script, &event);
 
+			if (ret == -ESRCH)
+				continue;
 			if (ret && !stopped)
 				return ret == -EPIPE ? finish_output(EXIT_HOST) : EXIT_HOST;
 			left--;

@@ -17,6 +17,7 @@
  * struct ask_answer - what a rule's events are answered with
  * @verdict: @flags: @vector: @error_code: @cr2: as in struct vitrine_answer
  * @set_value: with VITRINE_SET_VALUE
+ * @slow: a clock goes so many times slower, 0: none; @slow_from: from this time on, once it is known
  * @set: a bit for each register that @value replaces, in the order of struct vitrine_guest_regs
  * @value: of the registers
  */
@@ -27,6 +28,7 @@ struct ask_answer {
 	uint32_t error_code;
 	uint64_t cr2;
 	uint64_t set_value;
+	uint64_t slow, slow_from;
 	uint32_t set;
 	uint64_t value[18];
 };
@@ -34,11 +36,12 @@ struct ask_answer {
 /* CLASS[:FIRST[-LAST][,SUB[-SUB]]][/MASK[=MATCH]][@VCPU], see vitrine-ask(1). 0 or -EINVAL. */
 int ask_parse_rule(const char *text, struct vitrine_rule *rule, struct vitrine_error *err);
 /*
- * go-on, skip, retry, inject=VECTOR, error=CODE, cr2=ADDRESS, value=N, REGISTER=VALUE; with commas.
+ * go-on, skip, retry, inject=VECTOR, error=CODE, cr2=ADDRESS, value=N, slow=N, REGISTER=VALUE;
+ * with commas.
  */
 int ask_parse_answer(const char *text, struct ask_answer *answer, struct vitrine_error *err);
-/* For this event; NULL: go on. */
-void ask_fill_answer(const struct ask_answer *from, const struct vitrine_exit_event *event,
+/* For this event; NULL: go on. A slow clock begins with it. */
+void ask_fill_answer(struct ask_answer *from, const struct vitrine_exit_event *event,
 		     struct vitrine_answer *answer);
 /* "cpuid"; "unknown" for a number without a name */
 const char *ask_class_name(uint32_t on);

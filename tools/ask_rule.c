@@ -174,6 +174,9 @@ static int parse_assignment(const char *word, struct ask_answer *answer, struct 
 	} else if (!strcmp(name, "value")) {
 		answer->flags |= VITRINE_SET_VALUE;
 		answer->set_value = value;
+	} else if (!strcmp(name, "slow") && value) {
+		answer->flags |= VITRINE_SET_VALUE;
+		answer->slow = value;
 	} else if (!strcmp(name, "cr2")) {
 		answer->cr2 = value;
 	} else {
@@ -217,12 +220,14 @@ int ask_parse_answer(const char *text, struct ask_answer *answer, struct vitrine
 	}
 	if (answer->flags & VITRINE_SET_VALUE && (retry || answer->verdict == VITRINE_INJECT))
 		return refuse(err, "answer: value= is for what is read, or with go-on written");
+	if (answer->slow && (go_on || answer->set_value))
+		return refuse(err, "answer: slow= is what a clock shows, and excludes others");
 	if (answer->flags & VITRINE_HAS_ERROR && answer->verdict != VITRINE_INJECT)
 		return refuse(err, "answer: error= goes with inject=");
 	return 0;
 }
 
-void ask_fill_answer(const struct ask_answer *from, const struct vitrine_exit_event *event,
+void ask_fill_answer(struct ask_answer *from, const struct vitrine_exit_event *event,
 		     struct vitrine_answer *answer)
 {
 	uint64_t values[ARRAY_SIZE(registers)];
@@ -237,6 +242,11 @@ void ask_fill_answer(const struct ask_answer *from, const struct vitrine_exit_ev
 	answer->error_code = from->error_code;
 	answer->cr2 = from->cr2;
 	answer->value = from->set_value;
+	if (from->slow) {
+		if (!from->slow_from)
+			from->slow_from = event->value;
+		answer->value = from->slow_from + (event->value - from->slow_from) / from->slow;
+	}
 	if (!from->set)
 		return;
 	answer->flags |= VITRINE_SET_REGS;

@@ -2,6 +2,7 @@
 /* The script of "vitrine ask": its process, its two pipes, and JSON. */
 #include <errno.h>
 #include <json-c/json.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,6 +11,9 @@
 #include <unistd.h>
 
 #include "ask_script.h"
+
+#define END_MS		1000	/* for a script, once its input is closed */
+#define LOOK_MS		10
 
 __attribute__((format(printf, 3, 4)))
 static int fail(struct vitrine_error *err, int code, const char *format, ...)
@@ -54,8 +58,8 @@ int ask_script_start(struct ask_script *script, const char *command, struct vitr
 	close(in[0]);
 	close(out[1]);
 	script->to = fdopen(in[1], "w");
-	script->from = fdopen(out[0], "r");
-	if (script->pid < 0 || !script->to || !script->from)
+	script->from = out[0];
+	if (script->pid < 0 || !script->to)
 		return fail(err, errno, "--script: %s", strerror(errno));
 	return 0;
 }
@@ -118,27 +122,72 @@ static int parse_line(const char *line, const struct vitrine_exit_event *event,
 	return ret;
 }
 
-int ask_script_answer(struct ask_script *script, const struct vitrine_exit_event *event,
+/* The end of the first line in script->line, for which it is waited; NULL with *err set. */
+static char *wait_line(struct ask_script *script, int vm_fd, struct vitrine_error *err)
+{
+	struct pollfd fds[2] = {
+		{ .fd = script->from, .events = POLLIN },
+		{ .fd = vm_fd, .events = POLLHUP },
+	};
+	char *end;
+
+	while (!(end = memchr(script->line, '\n', script->have))) {
+		size_t room = sizeof(script->line) - script->have;
+		ssize_t got = 0;
+
+		if (poll(fds, 2, -1) < 0) {
+			fail(err, errno, "--script: %s", strerror(errno));
+			return NULL;
+		}
+		if (fds[1].revents & (POLLHUP | POLLERR)) {
+			fail(err, ESRCH, "the VM is gone");
+			return NULL;
+		}
+		if (!fds[0].revents)
+			continue;
+		if (room)
+			got = read(script->from, script->line + script->have, room);
+		if (got <= 0) {
+			fail(err, ENODATA, room ? "--script: it gave no answer" :
+						  "--script: a line without end");
+			return NULL;
+		}
+		script->have += (size_t)got;
+	}
+	return end;
+}
+
+int ask_script_answer(struct ask_script *script, int vm_fd, const struct vitrine_exit_event *event,
 		      struct ask_answer *answer, struct vitrine_error *err)
 {
-	char *line = NULL;
-	size_t size = 0;
+	char *end;
 	int ret;
 
 	ask_script_print(script->to, event);
-	if (fflush(script->to) || getline(&line, &size, script->from) < 0)
-		ret = fail(err, ENODATA, "--script: it gave no answer");
-	else
-		ret = parse_line(line, event, answer, err);
-	free(line);
+	if (fflush(script->to))
+		return fail(err, ENODATA, "--script: it gave no answer");
+	end = wait_line(script, vm_fd, err);
+	if (!end)
+		return -err->code;
+	*end++ = 0;
+	ret = parse_line(script->line, event, answer, err);
+	script->have -= (size_t)(end - script->line);
+	memmove(script->line, end, script->have);
 	return ret;
 }
 
 void ask_script_end(struct ask_script *script)
 {
+	unsigned int left;
+
 	if (script->to)
 		fclose(script->to);
-	if (script->from)
-		fclose(script->from);
+	close(script->from);
+	for (left = END_MS / LOOK_MS; left; left--) {
+		if (waitpid(script->pid, NULL, WNOHANG))
+			return;
+		usleep(LOOK_MS * 1000);
+	}
+	kill(script->pid, SIGKILL);
 	waitpid(script->pid, NULL, 0);
 }

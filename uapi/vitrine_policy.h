@@ -20,7 +20,8 @@
  *	VITRINE_ON_EXCEPTION	vector, see below	-		error code, or 0
  *	VITRINE_ON_HYPERCALL	number in RAX		-		-
  *	VITRINE_ON_HLT		0			-		-
- *	VITRINE_ON_RDTSC	0: RDTSC, 1: RDTSCP	-		-
+ *	VITRINE_ON_RDTSC	0: RDTSC, 1: RDTSCP	-		the guest's TSC, which
+ *								no rule can ask for
  *	VITRINE_ON_XSETBV	register		-		new value
  *	VITRINE_ON_INVLPG	linear address		-		-
  *	VITRINE_ON_INVPCID	type			-		linear address of

@@ -194,6 +194,7 @@ bool vmx_describe_exit(struct vitrine_vcpu *vcpu, struct vitrine_happening *what
 	case EXIT_REASON_RDTSCP:
 		what->on = VITRINE_ON_RDTSC;
 		what->key = reason == EXIT_REASON_RDTSCP;
+		what->value = vitrine_vcpu_guest_tsc(vcpu, vcpu->exit.tsc);
 		break;
 	case EXIT_REASON_XSETBV:
 		what->on = VITRINE_ON_XSETBV;

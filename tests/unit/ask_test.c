@@ -48,7 +48,8 @@ static bool answers(void)
 {
 	static const char *const bad[] = {
 		"rxx=1", "rax", "rax=", "rax=1x", "inject=32", "error=1", "inject=13,error=0x8000",
-		"value=", "value=1,retry", "value=1,inject=6", "go-on,retry", "go-on,inject=6",
+		"value=", "value=1,retry", "value=1,inject=6", "slow=0", "slow=2,go-on", "slow=2,value=1",
+		"go-on,retry", "go-on,inject=6",
 		"rax=00000000000000000000000000000000000000000000000000000000000000001",
 	};
 	struct vitrine_exit_event event = { .seq = 9, .regs = { .rax = 1, .rbx = 2, .rip = 3 } };
@@ -98,6 +99,17 @@ static bool answers(void)
 	ask_fill_answer(&parsed, &event, &answer);
 	if (answer.verdict != VITRINE_DONE || answer.value != 3 ||
 	    answer.flags != (VITRINE_ADVANCE | VITRINE_SET_VALUE))
+		return false;
+	/* From the first one on. */
+	if (ask_parse_answer("slow=4", &parsed, &err))
+		return false;
+	event.value = 1000;
+	ask_fill_answer(&parsed, &event, &answer);
+	if (answer.flags != (VITRINE_ADVANCE | VITRINE_SET_VALUE) || answer.value != 1000)
+		return false;
+	event.value = 1400;
+	ask_fill_answer(&parsed, &event, &answer);
+	if (answer.value != 1100)
 		return false;
 	if (ask_parse_answer("rax=7,go-on", &parsed, &err))
 		return false;
