@@ -42,6 +42,9 @@ GUEST_CODE(guest_msr, "1: " GUEST_SYNC
 	   "2: rdmsr\nshl $32, %rdx\nor %rdx, %rax\nmov %rax, %r8\njmp 1b\n");
 GUEST_CODE(guest_port, "1: " GUEST_SYNC "xor %eax, %eax\nin $0x55, %al\nmov %rax, %r8\n"
 	   "mov $0x77, %al\nout %al, $0x55\njmp 1b\n");
+/* What is left in RCX and RSI is in R8 and R9. */
+GUEST_CODE(guest_outs, "1: " GUEST_SYNC "mov $0x10000, %esi\nmov $4, %ecx\nmov $0x55, %edx\ncld\n"
+	   "rep outsb\nmov %rcx, %r8\nmov %rsi, %r9\njmp 1b\n");
 GUEST_CODE(guest_tsc, "1: " GUEST_SYNC "mov $100, %ebx\n"
 	   "2: rdtsc\nshl $32, %rdx\nor %rdx, %rax\nmov %rax, %r8\ndec %ebx\njnz 2b\njmp 1b\n");
 GUEST_CODE(guest_cr3, "1: " GUEST_SYNC "mov %cr3, %rax\nmov %rax, %cr3\nmov %cr3, %r8\njmp 1b\n");
@@ -305,6 +308,47 @@ TEST_F(steer, told_of_a_port_after_the_vmm_answered)
 	/* That is the OUT. */
 	EXPECT_EQ(0, self->t.error);
 	EXPECT_EQ(KVM_EXIT_IO_OUT, vmm->io.direction);
+}
+
+/* A whole string is one event, whose value nobody looks up. */
+TEST_F(steer, a_string_is_one_event)
+{
+	struct vitrine_rule out = test_rule(VITRINE_ON_OUT, VITRINE_DO_ASK, FAKE_PORT, FAKE_PORT);
+	struct kvm_run *vmm = self->t.vcpu->run;
+	struct vitrine_exit_event event;
+	struct vitrine_answer reply;
+	struct kvm_regs regs;
+
+	memcpy(test_vm_hva(self->t.vm, TEST_DATA_GPA), "abcd", 4);
+	test_steer_load(&self->t, GUEST_BLOB(guest_outs));
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &out, 1));
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	EXPECT_EQ(VITRINE_ON_OUT, event.on);
+	EXPECT_EQ(1, event.sub);
+	EXPECT_EQ(0, event.value);
+	EXPECT_EQ(4, event.regs.rcx);
+	EXPECT_EQ(0, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	pthread_join(self->t.runner, NULL);
+	ASSERT_EQ(KVM_EXIT_IO, vmm->exit_reason);
+	EXPECT_EQ(FAKE_PORT, vmm->io.port);
+	EXPECT_EQ(4, vmm->io.count);
+	EXPECT_EQ(0, memcmp((char *)vmm + vmm->io.data_offset, "abcd", 4));
+	test_vcpu_run_to_sync(self->t.vcpu);
+	test_vcpu_regs(self->t.vcpu, &regs);
+	EXPECT_EQ(0, regs.r8);
+	EXPECT_EQ(TEST_DATA_GPA + 4, regs.r9);
+
+	/* Done by the tool: the VMM sees nothing of it, and the guest what the tool made of it. */
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	reply = test_done(&event);
+	reply.regs.rcx = 1;
+	EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+	test_vcpu_regs(self->t.vcpu, &regs);
+	EXPECT_EQ(1, regs.r8);
+	EXPECT_EQ(TEST_DATA_GPA, regs.r9);
 }
 
 TEST_F(steer, control_registers)
