@@ -9,7 +9,7 @@ drop_root "$@"
 cd -- "$ROOT"
 
 out=build/guest/initramfs.cpio
-sources=(tests/guest/init.c tests/guest/smp.c tests/guest/init.sh scripts/guest-initramfs.sh)
+sources=(tests/guest/init.c tests/guest/smp.c tests/guest/subject.c tests/guest/init.sh scripts/guest-initramfs.sh)
 busybox=$(command -v busybox) || die "there is no busybox: make setup"
 
 stale=
@@ -28,6 +28,7 @@ cp "$busybox" "$tree/bin/busybox"
 cp tests/guest/init.sh "$tree/init.sh"
 gcc -static -Os -s -Wall -Wextra -o "$tree/init" tests/guest/init.c
 gcc -static -Os -s -Wall -Wextra -pthread -o "$tree/bin/smp" tests/guest/smp.c
+gcc -static -Os -s -Wall -Wextra -o "$tree/bin/subject" tests/guest/subject.c
 (cd "$tree" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 --reproducible) >"$tree.cpio"
 mv "$tree.cpio" "$out"
 say "$out"

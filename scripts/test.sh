@@ -16,6 +16,7 @@
 #   build: FILES -lNAMES     (C only) what it is made of besides itself
 #   lab: OPTIONS             of scripts/lab/run, if the usual lab will not do
 #   bring: NAMES             (scripts only) KVM selftests of linux-source, in peers/ beside it
+#   qemu: yes                (scripts only) Debian's QEMU and what tests/peers/qemu.sh needs
 # In the lab a test finds the Debian guest in /root/guest: vmlinuz, initramfs.cpio.
 # Tests with the same options share one boot. Should the machine go down under
 # a test, that one has failed and the rest get another machine. LABS says how
@@ -137,25 +138,35 @@ lab_words()
 	sed -e '/bochs\.err$/,$d' -e 's/^/      | /' "$work/lab.$1" | tail -n 30
 }
 
-# peers_of PROGRAM: the KVM selftests that a script brings along.
-peers_of()
+# header_of PROGRAM WORD: what stands behind the word at the top of a script.
+header_of()
 {
-	[[ $1 != *.sh ]] || sed -n '1,40s/^# bring: *//p' "$1"
+	[[ $1 != *.sh ]] || sed -n "1,40s/^# $2: *//p" "$1"
+}
+
+# files_of PROGRAM: what a script brings along, as options of the lab, a word a line.
+files_of()
+{
+	local name
+
+	for name in $(header_of "$1" bring); do
+		printf '%s\n' --file "build/peers/bin/$name:/root/tests/peers/$name"
+	done
+	[ -z "$(header_of "$1" qemu)" ] || scripts/peers-files.sh "$kernel" qemu.sh
 }
 
 # run_group NUMBER OPTIONS: boots until every test of the group has its result.
 run_group()
 {
-	local number=$1 options=$2 list=$work/group.$1 name program peer args ret boot
+	local number=$1 options=$2 list=$work/group.$1 name program args more ret boot
 
 	for boot in 1 2 3 4 5; do
 		args=()
 		set --
 		while IFS=$'\t' read -r name program; do
 			args+=(--file "$program:/root/tests/$name")
-			for peer in $(peers_of "$program"); do
-				args+=(--file "build/peers/bin/$peer:/root/tests/peers/$peer")
-			done
+			mapfile -t more < <(files_of "$program")
+			args+=("${more[@]}")
 			set -- "$@" "$name"
 		done <"$list"
 		[ $# -gt 0 ] || return 0

@@ -5,7 +5,8 @@
 # CPU and the memory with results that are known, and powers off. A wrong result
 # ends in a reboot, which the tool reports, never in a power-off. Words on the
 # command line change that: "interactive" is a shell, "short" powers off at
-# once, "ticking" counts for ever.
+# once, "ticking" counts for ever,
+# "subject" is for control tools, which end it.
 
 export PATH=/bin HOME=/ TERM=linux
 /bin/busybox --install -s /bin
@@ -42,6 +43,13 @@ if grep -qw ticking /proc/cmdline; then
 		echo "guest: tick $count"
 		sleep 0.1
 	done
+fi
+
+# For control tools: what they change is seen here.
+if grep -qw subject /proc/cmdline; then
+	subject || failed "the subject of the control tools"
+	echo "guest: powering off"
+	poweroff -f
 fi
 
 uname -a
