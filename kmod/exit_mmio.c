@@ -353,6 +353,8 @@ static int resume(struct vitrine_vcpu *vcpu, const struct vitrine_answer *answer
 	idx = srcu_read_lock(&vcpu->vm->srcu);
 	ret = run_insn(vcpu);
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	/* The piece may have found memory in the device's place. */
+	vcpu->mmio.asked = false;
 	return ret;
 }
 
@@ -412,7 +414,9 @@ int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 		vitrine_xmm_read(s->insn.reg, s->xmm);
 	vcpu->mmio.hint = fault->gva_valid;
 	/* Where somebody is asked, the pieces do not take the short way. */
-	vcpu->mmio.hint_fresh = !(vcpu->policy_on & STEERED);
+	vcpu->mmio.hint_fresh = true;
+	if (unlikely(vcpu->policy_on & STEERED))
+		vcpu->mmio.hint_fresh = false;
 	vcpu->mmio.hint_write = fault->write;
 	vcpu->mmio.hint_gva = fault->gva;
 	vcpu->mmio.hint_gpa = fault->gpa;
@@ -420,7 +424,6 @@ int vitrine_exit_mmio(struct vitrine_vcpu *vcpu, const struct mem_fault *fault)
 	/* No access is under way yet. */
 	s->size = 0;
 	vcpu->mmio.done_bytes = 0;
-	vcpu->mmio.asked = false;
 	vitrine_insn_begin(s);
 	return run_insn(vcpu);
 }

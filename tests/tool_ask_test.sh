@@ -31,7 +31,7 @@ printf '\274\000\160\275\020\047\146\061\300\017\242\146\211\326\146\211\317\146
 	>"$tmp/guest"
 other=rbx=0x72746956,rdx=0x47656e69,rcx=0x7373616c	# "Vitr" "ineG" "lass"
 
-echo "1..15"
+echo "1..17"
 
 ends 0 'usage: vitrine ask' "help" vitrine ask --help
 ends 2 'no class .cpid.' "a class that is none" vitrine ask 1 cpid:0
@@ -77,6 +77,11 @@ ends 0 '"on":"cpuid".*"regs":\{"rax":0,' "a script answers" \
 sleep 0.2
 [ "$(lines "$tmp/guest.out" VitrineGlass)" -gt "$had" ]
 result $? "and the guest sees its answers"
+ends 0 'out 0x3f8,0x1 value' "a value is written in place of another" \
+	vitrine ask "$vm" out:0x3f8 --answer value=0x58,go-on --count 30
+sleep 0.2
+[ "$(grep -c XXXXXX "$tmp/guest.out")" -gt 0 ]
+result $? "and the VMM gets that one"
 ends 1 'gave no answer' "a script that does not" vitrine ask "$vm" cpuid:0 --script true
 
 # One that thinks for ever does not keep the tool from seeing the VM's end.
