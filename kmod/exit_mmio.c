@@ -157,9 +157,8 @@ static int to_user(struct vitrine_vcpu *vcpu, gpa_t gpa, const u8 *data, unsigne
 
 static int resume(struct vitrine_vcpu *vcpu, const struct vitrine_answer *answer);
 
-/* May the piece go to its device? 0, or as vitrine_steer_ask(). */
-static noinline int ask(struct vitrine_vcpu *vcpu, gpa_t gpa, const u8 *data,
-			unsigned int len_bytes)
+/* As vitrine_steer_ask(). */
+static int ask(struct vitrine_vcpu *vcpu, gpa_t gpa, const u8 *data, unsigned int len_bytes)
 {
 	struct vitrine_happening what = {
 		.on = vcpu->mmio.write ? VITRINE_ON_MMIO_WRITE : VITRINE_ON_MMIO_READ,
@@ -175,24 +174,35 @@ static noinline int ask(struct vitrine_vcpu *vcpu, gpa_t gpa, const u8 *data,
 	return vitrine_steer_ask(vcpu, &what, resume);
 }
 
+/*
+ * GO_ON if it is for a device; otherwise it is moved, or nothing is yet. Apart, so that what is
+ * known to be a device's has no part in it.
+ */
+static noinline int find_out(struct vitrine_vcpu *vcpu, gpa_t gpa, u8 *data, unsigned int len_bytes)
+{
+	bool write = vcpu->mmio.write;
+	int ret = 0;
+
+	if (vitrine_guest_has_memory(vcpu->vm, gpa, write))
+		return write ? vitrine_guest_write(vcpu->vm, gpa, data, len_bytes) :
+			       vitrine_guest_read(vcpu->vm, gpa, data, len_bytes);
+	if (unlikely(vcpu->policy_on & STEERED))
+		ret = ask(vcpu, gpa, data, len_bytes);
+	return ret ?: GO_ON;
+}
+
 /* 0, EXIT_RESUME if a monitor is asked first, -EOPNOTSUPP if it is userspace's, or an errno. */
 static int move_piece(struct vitrine_vcpu *vcpu, gpa_t gpa, u8 *data, unsigned int len_bytes)
 {
-	bool write = vcpu->mmio.write;
 	int ret;
 
 	if (!vcpu->mmio.known_device) {
-		if (vitrine_guest_has_memory(vcpu->vm, gpa, write))
-			return write ? vitrine_guest_write(vcpu->vm, gpa, data, len_bytes) :
-				       vitrine_guest_read(vcpu->vm, gpa, data, len_bytes);
-		if (unlikely(vcpu->policy_on & STEERED)) {
-			ret = ask(vcpu, gpa, data, len_bytes);
-			if (ret)
-				return ret;
-		}
+		ret = find_out(vcpu, gpa, data, len_bytes);
+		if (ret != GO_ON)
+			return ret;
 	}
 	vcpu->mmio.device = true;
-	if (write) {
+	if (vcpu->mmio.write) {
 		trace_vitrine_mmio(vcpu, gpa, len_bytes, true, data);
 		return vitrine_bus_write(vcpu, VITRINE_BUS_MMIO, gpa, data, len_bytes);
 	}
