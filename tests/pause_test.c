@@ -376,10 +376,9 @@ TEST_F(pause, an_nmi)
 	EXPECT_EQ(EFAULT, errno);
 	test_vcpu_set_supported_cpuid(second);
 	test_vcpu_long_mode(second, GUEST_BLOB(guest_count));
+	ASSERT_EQ(0, pause_vm(self->fd, 0));
 	test_runner_start(&self->runner, self->vcpu);
 	test_runner_start(&other, second);
-	EXPECT_TRUE(goes_on(self->fd, 0));
-	ASSERT_EQ(0, pause_vm(self->fd, 0));
 	ASSERT_EQ(0, nmi(self->fd, VITRINE_NMI_ALL));
 	usleep(10000);
 	EXPECT_FALSE(self->runner.done);
