@@ -183,9 +183,12 @@ static noinline int find_out(struct vitrine_vcpu *vcpu, gpa_t gpa, u8 *data, uns
 	bool write = vcpu->mmio.write;
 	int ret = 0;
 
-	if (vitrine_guest_has_memory(vcpu->vm, gpa, write))
+	if (vitrine_guest_has_memory(vcpu->vm, gpa, write)) {
+		/* It was a device's when the monitor was asked. */
+		vcpu->mmio.asked = false;
 		return write ? vitrine_guest_write(vcpu->vm, gpa, data, len_bytes) :
 			       vitrine_guest_read(vcpu->vm, gpa, data, len_bytes);
+	}
 	if (unlikely(vcpu->policy_on & STEERED))
 		ret = ask(vcpu, gpa, data, len_bytes);
 	return ret ?: GO_ON;

@@ -19,6 +19,7 @@
 #define EXIT_LDTR_TR	47
 #define GDT_GPA		0x18000u	/* the test's own */
 #define GDT_BYTES	0x100u
+#define HOLE_GPA	0x40000000u
 #define MARK		0x5eed
 #define RFLAGS_RF	0x10000ull
 
@@ -36,6 +37,7 @@ GUEST_CODE(lgdt, START "lgdt (%rdi)\n" END);
 GUEST_CODE(lidt, START "lidt (%rdi)\n" END);
 GUEST_CODE(lldt, START "lldt %si\n" END);
 GUEST_CODE(lldt_memory, START "mov %si, (%rdi)\nlldt (%rdi)\n" END);
+GUEST_CODE(lldt_hole, START "lldt (%rdi)\n" END);
 GUEST_CODE(ltr, START "ltr %si\n" END);
 GUEST_CODE(ltr_r10, START "mov %rsi, %r10\nltr %r10w\n" END);
 GUEST_CODE32(sgdt32, START "sgdt (%edi)\n" END);
@@ -263,6 +265,45 @@ TEST_F(table, as_the_processor_does_it)
 		faults += direct.faulted;
 	}
 	EXPECT_LT(10, faults);
+}
+
+/* Nothing is loaded, nothing is stored, and the VMM is told. */
+TEST_F(table, what_is_no_memory)
+{
+	struct vitrine_rule rules[2] = {
+		test_rule(VITRINE_ON_TABLE_LOAD, VITRINE_DO_OBSERVE, 0, 3),
+		test_rule(VITRINE_ON_TABLE_STORE, VITRINE_DO_OBSERVE, 0, 3),
+	};
+	struct { const char *code; size_t bytes; } cases[] = {
+		{ GUEST_BLOB(lgdt) }, { GUEST_BLOB(sgdt) }, { GUEST_BLOB(lldt_hole) },
+		{ GUEST_BLOB(lldt) }, { GUEST_BLOB(ltr) },
+	};
+	struct kvm_sregs before, after;
+	struct kvm_regs regs;
+	unsigned int i;
+
+	ASSERT_EQ(0, test_set_rules(self->t.fd, rules, 2));
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		test_steer_load(&self->t, cases[i].code, cases[i].bytes);
+		test_steer_set_guest(&self->t, i == 4 ? TSS : LDT, HOLE_GPA, 0);
+		test_vcpu_sregs(self->t.vcpu, &before);
+		/* The table itself, for those whose operand is a register. */
+		if (i >= 3) {
+			before.gdt.base = HOLE_GPA;
+			before.gdt.limit = GDT_BYTES - 1;
+			test_vcpu_set_sregs(self->t.vcpu, &before);
+		}
+		ASSERT_EQ(KVM_EXIT_INTERNAL_ERROR, test_vcpu_run(self->t.vcpu)) {
+			TH_LOG("case %u, port %#x", i, self->t.vcpu->run->io.port);
+		}
+		EXPECT_EQ(KVM_INTERNAL_ERROR_EMULATION, self->t.vcpu->run->internal.suberror);
+		test_vcpu_sregs(self->t.vcpu, &after);
+		test_vcpu_regs(self->t.vcpu, &regs);
+		EXPECT_EQ(0, memcmp(&before.gdt, &after.gdt, sizeof(after.gdt)));
+		EXPECT_EQ(before.ldt.base, after.ldt.base);
+		EXPECT_EQ(before.tr.selector, after.tr.selector);
+		EXPECT_NE(MARK, regs.rbp);
+	}
 }
 
 TEST_F(table, each_is_asked_about)

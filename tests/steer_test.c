@@ -21,6 +21,7 @@
 #define MSR_FS_BASE		0xc0000100
 #define MSR_TSC_AUX		0xc0000103
 #define CR0_TS			8
+#define RFLAGS_IF		0x200ull
 #define GP			13
 #define UD			6
 #define PF			14
@@ -54,6 +55,7 @@ GUEST_CODE(guest_cr4, "1: " GUEST_SYNC "mov %cr4, %rax\nxor %rsi, %rax\nmov %rax
 GUEST_CODE(guest_cr0, "1: " GUEST_SYNC "mov %cr0, %rax\nor $8, %rax\nmov %rax, %cr0\nclts\n"
 	   "mov %cr0, %r8\njmp 1b\n");
 GUEST_CODE(guest_hlt, "1: " GUEST_SYNC "hlt\ninc %r8\njmp 1b\n");
+GUEST_CODE(guest_sti_hlt, "1: " GUEST_SYNC "sti\nhlt\ncli\njmp 1b\n");
 GUEST_CODE(guest_rdtscp, "1: " GUEST_SYNC "rdtscp\nshl $32, %rdx\nor %rdx, %rax\nmov %rax, %r8\n"
 	   "mov %rcx, %r9\njmp 1b\n");
 GUEST_CODE(guest_xsetbv, "mov %cr4, %rax\nbts $18, %rax\nmov %rax, %cr4\n1: " GUEST_SYNC
@@ -441,6 +443,29 @@ TEST_F(steer, a_halt_that_is_none)
 	EXPECT_EQ(0, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
 	pthread_join(self->t.runner, NULL);
 	EXPECT_EQ(KVM_EXIT_HLT, self->t.vcpu->run->exit_reason);
+}
+
+/* STI holds interrupts back for an instruction, which no entry may say where IF is clear. */
+TEST_F(steer, an_answer_without_interrupts)
+{
+	struct vitrine_rule hlt = test_rule(VITRINE_ON_HLT, VITRINE_DO_ASK, 0, 0);
+	struct vitrine_exit_event event;
+	struct vitrine_answer reply;
+
+	test_steer_load(&self->t, GUEST_BLOB(guest_sti_hlt));
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &hlt, 1));
+	test_steer_start(&self->t);
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	reply = test_done(&event);
+	reply.flags = VITRINE_SET_REGS;
+	reply.regs.rflags &= ~RFLAGS_IF;
+	EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+	/* The same once more. */
+	ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+	EXPECT_EQ(0, event.regs.rflags & RFLAGS_IF);
+	reply = test_done(&event);
+	EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
 }
 
 TEST_F(steer, a_clock_that_exits_shows_the_time)

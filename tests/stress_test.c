@@ -313,7 +313,7 @@ static void *slots_thread(void *arg)
 			madvise(memory, SLOT_BYTES, MADV_DONTNEED);
 		else if (!s.ring[0])
 			ioctl(s.vm->fd, KVM_GET_DIRTY_LOG, &log);
-		else if (tally->ring_full != full || !(r >> 32 & 31))
+		else if (tally->ring_full != full || !(r >> 32 & 127))
 			full = empty_rings(&seed);
 		/* A ring takes its time to fill. */
 		usleep(s.ring[0] ? 3000 : 200);

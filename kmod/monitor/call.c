@@ -8,15 +8,18 @@
 #include <linux/jiffies.h>
 #include <linux/minmax.h>
 #include <linux/mutex.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 
 #include "../vcpu.h"
 #include "../vm.h"
+#include "attach.h"
 #include "call.h"
 #include "steer.h"
 
 #define MAX_WAIT_MS	50
+#define MAX_AT_ONCE	16	/* before signals are looked at */
 
 void vitrine_call_init(struct vitrine_call *call,
 		       long (*fn)(struct vitrine_vcpu *vcpu, struct vitrine_call *call))
@@ -40,16 +43,27 @@ void vitrine_call_put(struct vitrine_call *call)
 /* Under vcpu->mutex, loaded. */
 static void serve(struct vitrine_vcpu *vcpu, struct vitrine_call *call)
 {
-	call->ret = READ_ONCE(vcpu->vm->dead) ? -EIO : call->fn(vcpu, call);
+	/* The VMM may have cut its monitors off meanwhile. */
+	if (!READ_ONCE(vcpu->vm->monitors->vm))
+		call->ret = -ESRCH;
+	else
+		call->ret = READ_ONCE(vcpu->vm->dead) ? -EIO : call->fn(vcpu, call);
 	/* Pairs with the caller's look, which takes @ret and all that the function wrote. */
 	smp_store_release(&call->done, true);
 }
 
 void vitrine_calls_serve(struct vitrine_vcpu *vcpu)
 {
+	unsigned int left = MAX_AT_ONCE;
 	struct vitrine_call *call;
 
 	for (;;) {
+		/* Who calls without end does not keep the thread from all else. */
+		if (!left--) {
+			vitrine_vcpu_request(vcpu, VITRINE_REQ_CALL);
+			cond_resched();
+			return;
+		}
 		spin_lock(&vcpu->calls.lock);
 		call = list_first_entry_or_null(&vcpu->calls.list, struct vitrine_call, node);
 		if (call)

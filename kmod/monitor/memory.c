@@ -117,16 +117,13 @@ static long write_piece(struct vitrine_vm *vm, const struct vitrine_memory *memo
 	long ret;
 
 	ret = vitrine_remote_write(vm, this->gpa, &this->remote, this->data, this->bytes);
-	while (ret == -EXDEV || ret == -EAGAIN) {
-		vcpu = vitrine_monitor_vcpu(vm, memory->vcpu);
-		if (!vcpu)
-			return -ENOENT;
-		this->call.fn = do_write;
-		ret = vitrine_call(vcpu, &this->call);
-		if (ret == -EAGAIN && msleep_interruptible(FULL_RING_MS))
-			return -EINTR;
-	}
-	return ret;
+	if (ret != -EXDEV)
+		return ret;
+	vcpu = vitrine_monitor_vcpu(vm, memory->vcpu);
+	if (!vcpu)
+		return -ENOENT;
+	this->call.fn = do_write;
+	return vitrine_call(vcpu, &this->call);
 }
 
 /* Between guest and this->data. 0 or -errno. */
@@ -146,15 +143,18 @@ static long move_piece(struct vitrine_monitor *monitor, const struct vitrine_mem
 		if (!ret && write)
 			ret = write_piece(vm, memory, this);
 		else if (!ret)
-			memcpy(this->data, page_address(this->remote.page) +
-			       offset_in_page(this->gpa), this->bytes);
+			ret = vitrine_remote_read(vm, this->gpa, &this->remote, this->data,
+						  this->bytes);
 		/* What a call still has, or may have, is its own to put. */
 		if (ret != -EINTR && ret != -EIO)
 			put_piece(this, write);
 		vitrine_vm_put(vm);
+		/* With nothing held: its VMM may be gone, and never make room. */
+		if (ret == -EAGAIN && msleep_interruptible(FULL_RING_MS))
+			ret = -EINTR;
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
-	} while (ret == -ESTALE);
+	} while (ret == -ESTALE || ret == -EAGAIN);
 	return ret == -ENOENT ? -EFAULT : ret;
 }
 

@@ -68,7 +68,8 @@ int vitrine_pause_wait(struct vitrine_vcpu *vcpu)
 
 	if (is_over(vcpu))
 		return EXIT_RESUME;
-	if (READ_ONCE(vcpu->run->vitrine_immediate_exit))
+	/* The second first: calls may come without end. */
+	if (READ_ONCE(vcpu->run->vitrine_immediate_exit) || signal_pending(current))
 		ret = -EINTR;
 	else
 		ret = rcuwait_wait_event(&vcpu->wait, is_over(vcpu) || has_call(vcpu),

@@ -107,7 +107,11 @@ static long do_write(struct vitrine_vcpu *vcpu, struct vitrine_call *call)
 		pr_debug_ratelimited("VITRINE_WRITE_REGS: no entry is possible with %s\n", wrong);
 		ret = -EINVAL;
 	}
-	write_parts(vcpu, &this->old, &this->old);
+	/* All of what was to be written, whatever the guest's own state may be. */
+	this->old.parts = this->regs.parts;
+	if (write_parts(vcpu, &this->old, &this->old) && this->regs.parts & VITRINE_REGS_GENERAL)
+		vitrine_regs_set(vcpu, &this->old.general);
+	vcpu->mp_state = this->old.mp_state;
 	vitrine_backend->set_interrupt_shadow(vcpu, shadow);
 	vcpu->events = events;
 	return ret;

@@ -14,6 +14,7 @@
 #include "../memslot.h"
 #include "../vcpu.h"
 #include "../vm.h"
+#include "attach.h"
 #include "remote.h"
 
 static struct vitrine_memslot *find_slot(struct vitrine_vm *vm, gpa_t gpa, bool write)
@@ -72,6 +73,21 @@ void vitrine_remote_put(struct vitrine_remote *remote)
 	remote->page = NULL;
 }
 
+/* Is the page still the one of @gpa, and the VM one that a monitor may look into? */
+static bool is_current(struct vitrine_vm *vm, gpa_t gpa, const struct vitrine_remote *remote)
+{
+	return find_hva(vm, gpa, false) == remote->hva && READ_ONCE(vm->monitors->vm);
+}
+
+int vitrine_remote_read(struct vitrine_vm *vm, gpa_t gpa, const struct vitrine_remote *remote,
+			void *data, unsigned int bytes)
+{
+	if (!is_current(vm, gpa, remote))
+		return -ESTALE;
+	memcpy(data, page_address(remote->page) + offset_in_page(gpa), bytes);
+	return 0;
+}
+
 int vitrine_remote_read_entry(struct vitrine_vm *vm, gpa_t gpa, u64 *entry, unsigned int bytes)
 {
 	struct vitrine_remote remote;
@@ -97,7 +113,8 @@ int vitrine_remote_write(struct vitrine_vm *vm, gpa_t gpa, struct vitrine_remote
 
 	idx = srcu_read_lock(&vm->srcu);
 	slot = find_slot(vm, gpa, true);
-	if (!slot || vitrine_memslot_hva(slot, gpa >> PAGE_SHIFT) != remote->hva)
+	if (!slot || !READ_ONCE(vm->monitors->vm) ||
+	    vitrine_memslot_hva(slot, gpa >> PAGE_SHIFT) != remote->hva)
 		goto out;
 	ret = -EXDEV;
 	if (vitrine_memslot_is_logged(slot) && !slot->dirty_bitmap && !vitrine_vcpu_current())

@@ -29,6 +29,9 @@ struct vitrine_remote {
  */
 int vitrine_remote_get(struct vitrine_vm *vm, gpa_t gpa, bool write, struct vitrine_remote *remote);
 void vitrine_remote_put(struct vitrine_remote *remote);
+/* From a page that was had; -ESTALE if it is another one by now, or no monitor's any more. */
+int vitrine_remote_read(struct vitrine_vm *vm, gpa_t gpa, const struct vitrine_remote *remote,
+			void *data, unsigned int bytes);
 /* One paging-structure entry of 4 or 8 bytes; errors as above. */
 int vitrine_remote_read_entry(struct vitrine_vm *vm, gpa_t gpa, u64 *entry, unsigned int bytes);
 /*

@@ -19,6 +19,7 @@
 #include <linux/srcu.h>
 #include <linux/stddef.h>
 #include <linux/string.h>
+#include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
 #include "../backend.h"
@@ -157,6 +158,9 @@ static void write_regs(struct vitrine_vcpu *vcpu, const struct vitrine_guest_reg
 			  (vitrine_rflags_read(vcpu) & ~(u64)VITRINE_ANSWER_RFLAGS),
 	};
 
+	/* What STI and MOV SS hold back they hold back for the instruction behind them. */
+	if (from->rip != vitrine_rip_read(vcpu) || !(from->rflags & X86_EFLAGS_IF))
+		vitrine_backend->set_interrupt_shadow(vcpu, 0);
 	vitrine_regs_set(vcpu, &regs);
 }
 
@@ -184,7 +188,9 @@ static bool was_changed(struct vitrine_vcpu *vcpu, const struct vitrine_exit_eve
 static void publish(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask)
 {
 	struct vitrine_steer *steer = to_steer(vcpu);
+	u64 base;
 
+	ask->code64 = vitrine_backend->get_code_mode(vcpu, &base) == VITRINE_INSN_64;
 	spin_lock(&steer->lock);
 	if (steer->poll) {
 		ask->event.seq = ++steer->seq;

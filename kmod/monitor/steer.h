@@ -55,6 +55,7 @@ enum vitrine_ask_state {
  *	another event was told meanwhile, and its own is to be asked about yet
  * @deadline: [v] in jiffies
  * @event: [v] written before it is in the list, then only read
+ * @code64: [v] likewise: the guest runs code of 64 bits
  * @answer: [lock]
  */
 struct vitrine_ask {
@@ -64,6 +65,7 @@ struct vitrine_ask {
 	int (*resume)(struct vitrine_vcpu *vcpu, const struct vitrine_answer *answer);
 	unsigned long deadline;
 	struct vitrine_exit_event event;
+	bool code64;
 	struct vitrine_answer answer;
 };
 

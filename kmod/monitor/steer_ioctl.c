@@ -199,21 +199,22 @@ static bool has_error_code(u32 vector)
 }
 
 /* An entry with another RIP would be refused, and that would be the guest's end. */
-static bool rip_fits(u64 rip, const struct vitrine_exit_event *event)
+static bool rip_fits(u64 rip, const struct vitrine_exit_event *event, bool code64)
 {
 	unsigned int bits = event->cr4 & X86_CR4_LA57 ? 57 : 48;
 
-	if (!(event->efer & EFER_LMA))
+	if (!code64)
 		return !(rip >> 32);
 	return (u64)sign_extend64(rip, bits - 1) == rip;
 }
 
 /* Of the answer to this event. */
-static long check_fits(const struct vitrine_answer *answer, const struct vitrine_exit_event *event)
+static long check_fits(const struct vitrine_answer *answer, const struct vitrine_exit_event *event,
+		       bool code64)
 {
 	bool protected_mode = event->cr0 & X86_CR0_PE;
 
-	if (answer->flags & VITRINE_SET_REGS && !rip_fits(answer->regs.rip, event)) {
+	if (answer->flags & VITRINE_SET_REGS && !rip_fits(answer->regs.rip, event, code64)) {
 		pr_debug_ratelimited("VITRINE_ANSWER: field regs.rip is 0x%llx, no address of this guest\n",
 				     answer->regs.rip);
 		return -EINVAL;
@@ -267,7 +268,7 @@ static long steer_ioctl_answer(void *obj, struct vitrine_ioctl_arg *arg)
 	if (!steers(monitor))
 		goto out;
 	ask = find_event(steer, answer->seq);
-	ret = ask ? check_fits(answer, &ask->event) : -ENOENT;
+	ret = ask ? check_fits(answer, &ask->event, ask->code64) : -ENOENT;
 	if (ret)
 		goto out;
 	ask->answer = *answer;

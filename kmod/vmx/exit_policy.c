@@ -83,7 +83,7 @@ static bool invpcid_faults(struct vitrine_vcpu *vcpu, u64 type, const u64 *desc)
 int vmx_exit_invpcid(struct vitrine_vcpu *vcpu)
 {
 	struct vmx_operand operand;
-	u64 type, desc[2];
+	u64 type, desc[2] = {};
 	int ret;
 
 	vmx_operand_decode(vcpu, &operand);
@@ -92,7 +92,7 @@ int vmx_exit_invpcid(struct vitrine_vcpu *vcpu)
 		return inject_gp(vcpu);
 	ret = vmx_operand_read(vcpu, &operand, desc, sizeof(desc));
 	if (ret)
-		return ret;
+		return vmx_operand_result(vcpu, ret);
 	return invpcid_faults(vcpu, type, desc) ? inject_gp(vcpu) : flush(vcpu);
 }
 

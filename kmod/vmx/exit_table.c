@@ -7,8 +7,10 @@
  * Where its memory operand is comes from the exit.
  */
 #include <linux/bitops.h>
+#include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/percpu.h>
+#include <linux/sched/signal.h>
 #include <linux/srcu.h>
 #include <linux/string.h>
 #include <asm/processor-flags.h>
@@ -41,7 +43,8 @@ enum { GDTR, IDTR, LDTR, TR };
  * @mode: of the code
  * @table: GDTR and so on, the numbers of an exit policy's keys
  * @load: or store
- * @is_reg: the operand is register @reg
+ * @is_reg: the operand is a register
+ * @reg: which
  * @op_bytes: operand size
  */
 struct table_insn {
@@ -68,12 +71,12 @@ static int decode(struct vitrine_vcpu *vcpu, struct table_insn *insn)
 		return -EAGAIN;
 	insn->mode = vmx_get_code_mode(vcpu, &base);
 	for (i = 0; i < len - 2; i++) {
+		if (bytes[i] == 0x0f)
+			break;
+		/* It counts right before the opcode only. */
+		rex = insn->mode == VITRINE_INSN_64 && (bytes[i] & 0xf0) == 0x40 ? bytes[i] : 0;
 		if (bytes[i] == 0x66)
 			small = true;
-		else if (insn->mode == VITRINE_INSN_64 && (bytes[i] & 0xf0) == 0x40)
-			rex = bytes[i];
-		else if (bytes[i] == 0x0f)
-			break;
 	}
 	if (i >= len - 2 || bytes[i + 1] > 1)
 		return -EINVAL;
@@ -211,7 +214,7 @@ static int read_descriptor(struct vitrine_vcpu *vcpu, u64 gva, u8 *desc, unsigne
 		if (ret)
 			return ret;
 		if (vitrine_guest_read(vcpu->vm, gpa, desc + i, 1))
-			return vitrine_exit_emulation_failure(vcpu);
+			return -EOPNOTSUPP;
 	}
 	return 0;
 }
@@ -227,14 +230,17 @@ static int mark_busy(struct vitrine_vcpu *vcpu, u64 gva, bool *is_busy)
 	if (ret)
 		return ret;
 	if (vitrine_guest_read(vcpu->vm, gpa, &old, sizeof(u32)))
-		return vitrine_exit_emulation_failure(vcpu);
+		return -EOPNOTSUPP;
 	do {
 		*is_busy = old & bit;
 		if (*is_busy)
 			return 0;
+		/* Another CPU of the guest's can change it for as long as it likes. */
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		ret = vitrine_guest_cmpxchg(vcpu->vm, gpa, &old, old | bit, sizeof(u32));
 	} while (ret > 0);
-	return ret ? vitrine_exit_emulation_failure(vcpu) : 0;
+	return ret ? -EOPNOTSUPP : 0;
 }
 
 static bool type_fits(const struct table_insn *insn, const struct kvm_segment *var, bool long_mode)
@@ -275,7 +281,7 @@ static int load_descriptor(struct vitrine_vcpu *vcpu, const struct table_insn *i
 	unsigned int bytes = wide ? 16 : 8;
 	u16 offset = selector & ~7;
 	struct kvm_dtable gdt;
-	u8 desc[16];
+	u8 desc[16] = {};
 	u64 gva;
 	int ret;
 
@@ -306,7 +312,7 @@ static int load_selector(struct vitrine_vcpu *vcpu, const struct table_insn *ins
 {
 	struct kvm_segment var = {};
 	struct vmx_operand operand;
-	u16 selector;
+	u16 selector = 0;
 	int idx, ret;
 
 	if (insn->is_reg) {
@@ -351,6 +357,8 @@ int vmx_exit_table(struct vitrine_vcpu *vcpu)
 	if (vmx_get_cpl(vcpu) && is_privileged(vcpu, &insn))
 		return inject(vcpu, X86_TRAP_GP, 0);
 	if (insn.table == GDTR || insn.table == IDTR)
-		return insn.load ? load_table(vcpu, &insn) : store_table(vcpu, &insn);
-	return insn.load ? load_selector(vcpu, &insn) : store_selector(vcpu, &insn);
+		ret = insn.load ? load_table(vcpu, &insn) : store_table(vcpu, &insn);
+	else
+		ret = insn.load ? load_selector(vcpu, &insn) : store_selector(vcpu, &insn);
+	return vmx_operand_result(vcpu, ret);
 }

@@ -4,6 +4,7 @@
  * they are, and reading and writing them as the instruction would.
  */
 #include <linux/bits.h>
+#include <linux/errno.h>
 #include <linux/kernel.h>
 #include <linux/percpu.h>
 #include <linux/srcu.h>
@@ -95,7 +96,7 @@ static int move(struct vitrine_vcpu *vcpu, const struct vmx_operand *operand, vo
 			      vitrine_guest_read(vcpu->vm, gpa, data + done, len);
 		/* A device, which no such instruction is meant for. */
 		if (ret)
-			return vitrine_exit_emulation_failure(vcpu);
+			return -EOPNOTSUPP;
 	}
 	return ret;
 }
@@ -118,4 +119,9 @@ int vmx_operand_write(struct vitrine_vcpu *vcpu, const struct vmx_operand *opera
 
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return ret;
+}
+
+int vmx_operand_result(struct vitrine_vcpu *vcpu, int ret)
+{
+	return ret == -EOPNOTSUPP ? vitrine_exit_emulation_failure(vcpu) : ret;
 }

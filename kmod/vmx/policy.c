@@ -6,6 +6,7 @@
 #include <linux/bits.h>
 #include <linux/kernel.h>
 #include <vitrine_policy.h>
+#include <asm/cpufeature.h>
 #include <asm/vmx.h>
 
 #include "../vm.h"
@@ -42,6 +43,11 @@ u32 vmx_policy_classes(void)
 		if (!(needs[on].cpu & ~vmx_caps.cpu_allowed) &&
 		    !(needs[on].cpu2 & ~vmx_caps.cpu2_allowed))
 			classes |= BIT(on);
+	/* Their handlers execute them. */
+	if (!boot_cpu_has(X86_FEATURE_RDRAND))
+		classes &= ~BIT(VITRINE_ON_RDRAND);
+	if (!boot_cpu_has(X86_FEATURE_RDSEED))
+		classes &= ~BIT(VITRINE_ON_RDSEED);
 	return classes;
 }
 

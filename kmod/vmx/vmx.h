@@ -297,11 +297,15 @@ struct vmx_operand {
 void vmx_operand_decode(struct vitrine_vcpu *vcpu, struct vmx_operand *operand);
 /* The linear address, checked for nothing. */
 u64 vmx_operand_linear(struct vitrine_vcpu *vcpu, const struct vmx_operand *operand);
-/* 0; EXIT_RESUME where a fault was queued; EXIT_USER or -errno where it is no memory. */
+/*
+ * 0; EXIT_RESUME where a fault was queued; or -errno, -EOPNOTSUPP where it is no memory. What a
+ * handler returns goes through vmx_operand_result(), as 0 is EXIT_USER there.
+ */
 int vmx_operand_read(struct vitrine_vcpu *vcpu, const struct vmx_operand *operand, void *data,
 		     unsigned int len_bytes);
 int vmx_operand_write(struct vitrine_vcpu *vcpu, const struct vmx_operand *operand,
 		      const void *data, unsigned int len_bytes);
+int vmx_operand_result(struct vitrine_vcpu *vcpu, int ret);
 
 /* Into a general register as an instruction of that operand size does it: 1, 2, 4 or 8. */
 void vmx_reg_store(struct vitrine_vcpu *vcpu, unsigned int reg, unsigned int len_bytes, u64 value);
