@@ -201,7 +201,8 @@ TEST_F(memory, without_paging_and_with_pae)
 	/* The registers count, not what is in memory. */
 	EXPECT_EQ(0, pointers[0]);
 	memset(self->data, 0, 8);
-	EXPECT_EQ(7, test_read_memory(self->fd, 0x40000000 + TEST_FREE_GPA, self->data, 7, VIRTUAL));
+	EXPECT_EQ(7, test_read_memory(self->fd, 0x40000000 + TEST_FREE_GPA, self->data, 7,
+				      VIRTUAL));
 	EXPECT_STREQ("paging", (char *)self->data);
 	EXPECT_EQ(-EFAULT, test_read_memory(self->fd, 0x80000000, self->data, 1, VIRTUAL));
 }

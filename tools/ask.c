@@ -220,7 +220,7 @@ static int answer(struct vitrine_monitor *monitor, struct ask *ask,
 	if (script) {
 		ret = ask_script_answer(script, vitrine_monitor_fd(monitor), event, &scripted,
 					&err);
-		/* A signal ends both, and is no failure; nor is the VM's end, which is told once. */
+		/* A signal ends both, which is no failure; nor is the VM's end, told once. */
 		if (ret && ret != -ESRCH && !stopped)
 			complain("%s", err.text);
 		if (ret)

@@ -17,7 +17,8 @@
  * struct ask_answer - what a rule's events are answered with
  * @verdict: @flags: @vector: @error_code: @cr2: as in struct vitrine_answer
  * @set_value: with VITRINE_SET_VALUE
- * @slow: a clock goes so many times slower, 0: none; @slow_from: from this time on, once it is known
+ * @slow: a clock goes so many times slower, 0: none
+ * @slow_from: from this time on, once it is known
  * @set: a bit for each register that @value replaces, in the order of struct vitrine_guest_regs
  * @value: of the registers
  */

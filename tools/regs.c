@@ -190,7 +190,8 @@ int command_regs(int argc, char **argv)
 	dev = vitrine_open(request.device, &err);
 	if (dev)
 		monitor = vitrine_monitor_attach(dev, request.vm_id,
-						 request.nr_sets ? VITRINE_ATTACH_CONTROL : 0, &err);
+						 request.nr_sets ? VITRINE_ATTACH_CONTROL : 0,
+						 &err);
 	if (monitor && request.nr_sets)
 		ret = change(monitor, &request, &err);
 	else if (monitor)

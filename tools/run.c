@@ -35,7 +35,8 @@ static int pause_before_start(struct machine *machine)
 		complain("--paused: %s", err.text);
 		return EXIT_HOST;
 	}
-	complain("VM %" PRIu64 " is paused; 'vitrine resume %" PRIu64 "' lets it start", vm_id, vm_id);
+	complain("VM %" PRIu64 " is paused; 'vitrine resume %" PRIu64 "' lets it start", vm_id,
+		 vm_id);
 	return 0;
 }
 

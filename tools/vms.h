@@ -31,7 +31,7 @@ struct vitrine_watch *vms_open(void);
 /* A VM's id from the command line; false, with a complaint, if it is none. */
 bool vms_parse_id(const char *text, uint64_t *id);
 
-/* Waits for a VM to be created that the caller may see; 0, or a negative errno after a complaint. */
+/* Waits for a VM that the caller may see to be created; 0, or a negative errno, complained of. */
 int vms_wait_next(uint64_t *vm_id);
 
 /* A name that somebody else chose: nothing in it does anything to a terminal. */

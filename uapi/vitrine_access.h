@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR MIT */
 /*
  * What a monitor can reach of a VM: registers, memory, and whether it runs. Commands of a monitor's
- * fd, see vitrine.h for how one is had. Who observes only reads; to write takes VITRINE_ATTACH_CONTROL or
- * VITRINE_ATTACH_STEER (EPERM without).
+ * fd, see vitrine.h for how one is had. Who observes only reads; to write takes
+ * VITRINE_ATTACH_CONTROL or VITRINE_ATTACH_STEER (EPERM without).
  *
  * All structures have fixed-width members and no implicit padding; reserved members must be zero.
  *
@@ -39,11 +39,12 @@
  *
  * VITRINE_PAUSE
  *	In: __u32, 0 or VITRINE_PAUSE_STAY. No vCPU enters the guest any more; when the command
- *	returns none is in it. A vCPU sleeps in its KVM_RUN, once its exit was handled and events
- *	were answered: a signal, or immediate_exit, ends that with EINTR, and the next KVM_RUN sleeps
- *	again. What the VMM does of its own goes on, and so do clocks. The pause lasts until this fd
- *	is closed or VITRINE_UNPAUSE; with VITRINE_PAUSE_STAY it outlives the fd. Several monitors can
- *	have a VM paused, each by itself.
+ *	returns none is in it, though the last exit of one may still be under way. A vCPU sleeps in
+ *	its KVM_RUN, once its exit was handled and events were answered: a signal, or
+ *	immediate_exit, ends that with EINTR, and the next KVM_RUN sleeps again. What the VMM does
+ *	of its own goes on, and so do clocks. The pause lasts until this fd is closed or
+ *	VITRINE_UNPAUSE; with VITRINE_PAUSE_STAY it outlives the fd. Several monitors can have a VM
+ *	paused, each by itself.
  *
  * VITRINE_UNPAUSE
  *	Ends this monitor's pause, and one that stays, whoever began it. Returns the number of other
@@ -55,8 +56,8 @@
  *
  * VITRINE_START_PAUSED (VM fd)
  *	The VM is paused from now on as by VITRINE_PAUSE_STAY: for a VMM that lets monitors come
- *	before its guest's first instruction. EPERM after VITRINE_FORBID_ATTACH, which also ends every
- *	pause.
+ *	before its guest's first instruction. EPERM after VITRINE_FORBID_ATTACH, which also ends
+ *	every pause.
  */
 #ifndef _UAPI_VITRINE_ACCESS_H
 #define _UAPI_VITRINE_ACCESS_H

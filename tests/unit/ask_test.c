@@ -48,7 +48,8 @@ static bool answers(void)
 {
 	static const char *const bad[] = {
 		"rxx=1", "rax", "rax=", "rax=1x", "inject=32", "error=1", "inject=13,error=0x8000",
-		"value=", "value=1,retry", "value=1,inject=6", "slow=0", "slow=2,go-on", "slow=2,value=1",
+		"value=", "value=1,retry", "value=1,inject=6", "slow=0",
+		"slow=2,go-on", "slow=2,value=1",
 		"go-on,retry", "go-on,inject=6",
 		"rax=00000000000000000000000000000000000000000000000000000000000000001",
 	};

@@ -40,8 +40,8 @@ int vitrine_monitor_write_regs(struct vitrine_monitor *monitor, const struct vit
 	if (!ioctl(vitrine_monitor_fd(monitor), VITRINE_WRITE_REGS, regs))
 		return 0;
 	return vitrine_fail(err, errno, "vCPU %u: writing registers: %s", regs->vcpu,
-			    errno == EINVAL ? "the processor would not take this state "
-			    "(the kernel log at debug level names the field)" : advice(errno));
+			    errno == EINVAL ? "no processor takes that; the kernel log says why" :
+					      advice(errno));
 }
 
 /* As much as one call takes, again and again. */

@@ -10,8 +10,9 @@
  *	vitrine_monitor_write_regs(monitor, &regs, &err);
  *	vitrine_monitor_detach(monitor);
  *
- * What changes something takes VITRINE_ATTACH_CONTROL or VITRINE_ATTACH_STEER (EPERM without); ESRCH
- * says that the VM is gone. EINTR: a signal ended the wait for a vCPU that its VMM keeps busy.
+ * What changes something takes VITRINE_ATTACH_CONTROL or VITRINE_ATTACH_STEER (EPERM without);
+ * ESRCH says that the VM is gone. EINTR: a signal ended the wait for a vCPU that its VMM keeps
+ * busy.
  */
 #ifndef LIBVITRINE_ACCESS_H
 #define LIBVITRINE_ACCESS_H
