@@ -52,16 +52,15 @@ static pid_t start_guest(void)
 	return pid;
 }
 
-FIXTURE_SETUP(top)
+static bool start_top(FIXTURE_DATA(top) *self, unsigned short columns)
 {
-	struct winsize size = { .ws_row = 30, .ws_col = 110 };
+	struct winsize size = { .ws_row = 30, .ws_col = columns };
 	int other;
 
 	self->count = 0;
 	self->from = 0;
-	self->guest = start_guest();
-	ASSERT_LT(0, self->guest);
-	ASSERT_EQ(0, openpty(&self->terminal, &other, NULL, NULL, &size));
+	if (openpty(&self->terminal, &other, NULL, NULL, &size))
+		return false;
 	tcgetattr(self->terminal, &self->found);
 	self->pid = fork();
 	if (!self->pid) {
@@ -73,16 +72,28 @@ FIXTURE_SETUP(top)
 		_exit(127);
 	}
 	close(other);
-	ASSERT_LT(0, self->pid);
+	return self->pid > 0;
+}
+
+static void stop_top(FIXTURE_DATA(top) *self)
+{
+	kill(self->pid, SIGKILL);
+	waitpid(self->pid, NULL, 0);
+	close(self->terminal);
+}
+
+FIXTURE_SETUP(top)
+{
+	self->guest = start_guest();
+	ASSERT_LT(0, self->guest);
+	ASSERT_TRUE(start_top(self, 110));
 }
 
 FIXTURE_TEARDOWN(top)
 {
-	kill(self->pid, SIGKILL);
+	stop_top(self);
 	kill(self->guest, SIGKILL);
-	waitpid(self->pid, NULL, 0);
 	waitpid(self->guest, NULL, 0);
-	close(self->terminal);
 }
 
 /* Reads what the terminal shows until @text comes, after what was found before. */
@@ -144,6 +155,21 @@ TEST_F(top, shows_a_guest_and_obeys)
 	tcgetattr(self->terminal, &now);
 	EXPECT_EQ(self->found.c_lflag, now.c_lflag);
 	EXPECT_EQ(self->found.c_iflag, now.c_iflag);
+}
+
+/* Where columns do not fit they are left out, and no line goes on in the next. */
+TEST_F(top, narrow_screen)
+{
+	EXPECT_TRUE(expect(self, "MEMORY"));
+	stop_top(self);
+	ASSERT_TRUE(start_top(self, 80));
+	EXPECT_TRUE(expect(self, "HALT%"));
+	EXPECT_TRUE(type(self, "t"));
+	EXPECT_TRUE(expect(self, "`-"));
+	EXPECT_TRUE(type(self, "?"));
+	EXPECT_TRUE(expect(self, "htop"));
+	EXPECT_EQ(NULL, strstr(self->seen, "MEM"));
+	EXPECT_EQ(NULL, strstr(self->seen, "256M"));
 }
 
 TEST_F(top, sees_the_guest_go)

@@ -203,34 +203,89 @@ TEST_F(tool, json)
 	EXPECT_EQ(5, seen);
 }
 
-TEST_F(tool, browser)
+static int64_t ns(struct json_object *event, const char *name)
 {
-	unsigned int guest = 0, exits = 0, names = 0;
-	struct json_object *root, *events, *event;
+	return (int64_t)(json_object_get_double(member(event, name)) * 1000 + 0.5);
+}
 
-	EXPECT_EQ(0, run_tool(self->text, "--count 8 --output " TRACE_FILE, self->id));
-	EXPECT_STREQ("", self->text);
-	root = json_object_from_file(TRACE_FILE);
-	ASSERT_NE(NULL, root);
+struct slices {
+	unsigned int names, guest, exits, handlers, vmm;
+	unsigned int to_vmm;		/* exits whose record says so */
+	unsigned int gaps, astray;	/* between slices; nested ones out of their exit */
+};
+
+static void count_slices(struct slices *count, uint64_t id)
+{
+	struct json_object *root = json_object_from_file(TRACE_FILE), *events, *event;
+	int64_t begin, end, last = -1, exit_begin = -1;
+
+	*count = (struct slices) {};
+	if (!root)
+		test_die(TRACE_FILE);
 	events = member(root, "traceEvents");
 	for (size_t i = 0; i < json_object_array_length(events); i++) {
 		event = json_object_array_get_idx(events, i);
-		EXPECT_EQ(self->id, json_object_get_int64(member(event, "pid")));
-		names += text_is(event, "ph", "M");
+		if ((uint64_t)json_object_get_int64(member(event, "pid")) != id)
+			test_die("pid");
+		count->names += text_is(event, "ph", "M");
 		if (!text_is(event, "ph", "X"))
 			continue;
-		EXPECT_LE(0, json_object_get_double(member(event, "ts")));
-		EXPECT_LE(0, json_object_get_double(member(event, "dur")));
-		guest += text_is(event, "name", "guest");
-		exits += text_is(event, "cat", "exit");
+		begin = ns(event, "ts");
+		end = begin + ns(event, "dur");
+		if (begin < 0 || end < begin)
+			test_die("a slice without a length");
+		count->handlers += text_is(event, "name", "handler");
+		count->vmm += text_is(event, "name", "VMM");
+		if (text_is(event, "cat", "host")) {
+			count->astray += begin < exit_begin || end > last;
+			continue;
+		}
+		count->guest += text_is(event, "cat", "guest");
+		if (text_is(event, "cat", "exit")) {
+			count->exits++;
+			count->to_vmm += text_is(member(event, "args"), "result", "0");
+			exit_begin = begin;
+		}
+		count->gaps += last >= 0 && begin != last;
+		last = end;
 	}
-	EXPECT_EQ(2, names);
-	EXPECT_EQ(8, guest);
-	EXPECT_EQ(8, exits);
 	json_object_put(root);
 	unlink(TRACE_FILE);
+}
+
+TEST_F(tool, browser)
+{
+	struct slices count;
+
+	EXPECT_EQ(0, run_tool(self->text, "--count 8 --output " TRACE_FILE, self->id));
+	EXPECT_STREQ("", self->text);
+	count_slices(&count, self->id);
+	EXPECT_EQ(2, count.names);
+	EXPECT_EQ(8, count.guest);
+	EXPECT_EQ(8, count.exits);
+	/* All but the last exit end with an entry, and the VMM has what it was given. */
+	EXPECT_EQ(0, count.gaps);
+	EXPECT_EQ(0, count.astray);
+	EXPECT_EQ(7, count.handlers);
+	EXPECT_LE(2, count.vmm);
+	EXPECT_GE(count.to_vmm, count.vmm);
+	EXPECT_LE(count.to_vmm, count.vmm + 1);
+	/* What comes after one of these is not known. */
+	EXPECT_EQ(0, run_tool(self->text, "--count 4 -r IO_INSTRUCTION --output " TRACE_FILE,
+			      self->id));
+	count_slices(&count, self->id);
+	EXPECT_EQ(4, count.exits);
+	EXPECT_EQ(4, count.to_vmm);
+	EXPECT_EQ(0, count.handlers + count.vmm);
 	EXPECT_EQ(1, run_tool(self->text, "--count 8 --output /nonexistent/file", self->id));
 	EXPECT_NE(NULL, strstr(self->text, "/nonexistent/file"));
+}
+
+/* Records wait to be read until there are many, or for longer than this; the end is no loss. */
+TEST_F(tool, short_time)
+{
+	EXPECT_EQ(0, run_tool(self->text, "--time 0.03", self->id));
+	EXPECT_LE(4, lines(self->text));
 }
 
 TEST_F(tool, summary)

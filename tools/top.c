@@ -42,10 +42,10 @@ static int compare_lines(const void *left, const void *right, void *arg)
 
 	switch (top->order) {
 	case TOP_BY_CPU:
-		ret = compare(a->guest + a->host, b->guest + b->host);
+		ret = compare(a->rates.guest + a->rates.host, b->rates.guest + b->rates.host);
 		break;
 	case TOP_BY_EXITS:
-		ret = compare(a->exits, b->exits);
+		ret = compare(a->rates.exits, b->rates.exits);
 		break;
 	case TOP_BY_MEMORY:
 		ret = compare((double)a->vm->memory_bytes, (double)b->vm->memory_bytes);
@@ -74,25 +74,32 @@ static bool passes(const struct top *top, const struct vitrine_vm_info *vm)
 	       !strcmp(id, top->filter);
 }
 
+struct top_rates top_rates(const struct top *top, const struct stat_row *row)
+{
+	/* A percent of a CPU is so many ticks. */
+	double ticks = top->seconds * 10 * vitrine_watch_tsc_khz(top->watch);
+	int halts = vitrine_watch_counter(top->watch, "halt_ticks");
+	struct top_rates rates = {
+		.exits = (double)stat_exits(row) / top->seconds,
+		.guest = (double)row->sum.guest_ticks / ticks,
+		.halted = halts < 0 ? 0 : (double)row->sum.value[halts] / ticks,
+	};
+
+	rates.host = (double)row->sum.host_ticks / ticks - rates.halted;
+	if (rates.host < 0)
+		rates.host = 0;
+	return rates;
+}
+
 static void fill_line(const struct top *top, struct top_line *line)
 {
 	const struct stat_sample *now = &top->sample[top->now], *before = &top->sample[!top->now];
-	double ticks = top->seconds * 10 * vitrine_watch_tsc_khz(top->watch);
-	int halts = vitrine_watch_counter(top->watch, "halt_ticks");
 	struct stat_row key = { .vm_id = line->vm->id, .vcpu_id = -1 };
 	const struct stat_row *row = stat_find(now, &key);
-	double halted;
 
 	line->row = row ? *row : key;
 	stat_subtract(&line->row, row ? stat_find(before, row) : NULL);
-	line->exits = (double)stat_exits(&line->row) / top->seconds;
-	halted = halts < 0 ? 0 : (double)line->row.sum.value[halts];
-	/* A percent of a CPU is so many ticks. */
-	line->guest = (double)line->row.sum.guest_ticks / ticks;
-	line->halted = halted / ticks;
-	line->host = (double)line->row.sum.host_ticks / ticks - line->halted;
-	if (line->host < 0)
-		line->host = 0;
+	line->rates = top_rates(top, &line->row);
 }
 
 void top_arrange(struct top *top)

@@ -33,12 +33,17 @@ void history_free(struct histories *all);
 
 enum top_order { TOP_BY_ID, TOP_BY_CPU, TOP_BY_EXITS, TOP_BY_MEMORY, TOP_BY_AGE, TOP_NR_ORDERS };
 
-/* A line of the table: what a VM did in the last interval. */
+/* What a VM or vCPU did in the last interval. */
+struct top_rates {
+	double exits;		/* a second */
+	double guest, host, halted;	/* percent of one CPU */
+};
+
+/* A line of the table. */
 struct top_line {
 	const struct vitrine_vm_info *vm;
 	struct stat_row row;	/* differences; all zero for a VM without vCPUs */
-	double exits;		/* a second */
-	double guest, host, halted;	/* percent of one CPU */
+	struct top_rates rates;
 };
 
 struct top {
@@ -64,6 +69,8 @@ struct top {
 
 /* Makes top->line from the samples. */
 void top_arrange(struct top *top);
+/* @row holds differences. */
+struct top_rates top_rates(const struct top *top, const struct stat_row *row);
 /* The place of the selected VM among the lines; 0 if it is not there. */
 size_t top_place(const struct top *top);
 const char *top_order_name(enum top_order order);
@@ -72,5 +79,19 @@ const char *top_order_name(enum top_order order);
 bool screen_begin(void);
 void screen_end(void);
 void screen_draw(struct top *top);
+
+enum { PLAIN, HEADER, KEY, GRAPH, NR_STYLES };
+
+/* As curses' attributes. */
+int screen_style(int pair);
+/* Text that ends where the line does; curses would go on in the next. */
+void screen_put(int y, int x, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* A whole line in one style. */
+void screen_bar(int y, int attributes);
+
+/* From line @y to before @end. */
+void table_draw(struct top *top, int y, int end);
+/* What all of it would take. */
+size_t table_lines(const struct top *top);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <x86intrin.h>
 
 #include "command.h"
 #include "trace.h"
@@ -22,6 +23,7 @@ struct source {
 	struct vitrine_ring *ring;
 	bool has;
 	struct vitrine_record record;
+	struct trace_pending pending;	/* of the browser's file */
 };
 
 struct trace {
@@ -31,8 +33,9 @@ struct trace {
 	unsigned int nr;
 	uint64_t shown;
 	uint64_t first_tsc;
+	uint64_t end_tsc;	/* of the time that was asked for; 0 without */
 	uint32_t tsc_khz;
-	FILE *chrome;
+	struct trace_chrome chrome;	/* .to is NULL without --output */
 	struct trace_totals totals;
 	double began;
 };
@@ -52,6 +55,11 @@ static double now_seconds(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
+static double ticks_per_us(const struct trace *trace)
+{
+	return trace->tsc_khz ? trace->tsc_khz / 1000.0 : 1;
+}
+
 /* A ring for each vCPU that has none. 0, or a negative errno; -ESRCH when the VM is gone. */
 static int open_rings(struct trace *trace, struct vitrine_error *err)
 {
@@ -64,6 +72,7 @@ static int open_rings(struct trace *trace, struct vitrine_error *err)
 	if (ret)
 		return ret;
 	trace->tsc_khz = info.tsc_khz;
+	trace->chrome.ticks_per_us = ticks_per_us(trace);
 	for (; trace->nr < info.nr_vcpus && trace->nr < MAX_VCPUS; trace->nr++) {
 		struct source *source;
 
@@ -83,8 +92,8 @@ static int open_rings(struct trace *trace, struct vitrine_error *err)
 			return -err->code;
 		}
 		trace->sources[trace->nr] = source;
-		if (trace->chrome)
-			trace_chrome_vcpu(trace->chrome, options->vm_id, trace->nr);
+		if (trace->chrome.to)
+			trace_chrome_vcpu(&trace->chrome, trace->nr);
 	}
 	return 0;
 }
@@ -97,39 +106,54 @@ static bool wanted(const struct trace_options *options, const struct vitrine_rec
 	       (!options->has_cr3 || record->cr3 == options->cr3);
 }
 
-static void show(struct trace *trace, const struct vitrine_record *record, uint32_t vcpu)
+static void show(struct trace *trace, struct source *source, uint32_t vcpu)
 {
 	const struct trace_options *options = &trace->options;
-	double ticks_per_us = trace->tsc_khz ? trace->tsc_khz / 1000.0 : 1, us;
+	const struct vitrine_record *record = &source->record;
+	double us;
 
 	if (!trace->shown)
 		trace->first_tsc = record->entry_tsc;
-	us = (int64_t)(record->exit_tsc - trace->first_tsc) / ticks_per_us;
+	us = (int64_t)(record->exit_tsc - trace->first_tsc) / ticks_per_us(trace);
 	trace->shown++;
 	trace_count(&trace->totals, record);
-	if (trace->chrome)
-		trace_chrome_record(trace->chrome, record, options->vm_id, vcpu, us, ticks_per_us);
+	if (trace->chrome.to)
+		trace_chrome_record(&trace->chrome, &source->pending, record, vcpu, us,
+				    vitrine_ring_lost(source->ring));
 	if (options->json)
 		trace_print_json(stdout, record, vcpu, us);
-	else if (!options->summary && !trace->chrome)
+	else if (!options->summary && !trace->chrome.to)
 		trace_print_text(stdout, record, vcpu, us);
 }
 
-static bool is_over(const struct trace *trace)
+/* No more records, also not those that there are. */
+static bool is_enough(const struct trace *trace)
 {
 	const struct trace_options *options = &trace->options;
 
-	return interrupted || ferror(stdout) || (trace->chrome && ferror(trace->chrome)) ||
-	       (options->count && trace->shown >= options->count) ||
-	       (options->seconds && now_seconds() - trace->began >= options->seconds);
+	return interrupted || ferror(stdout) || (trace->chrome.to && ferror(trace->chrome.to)) ||
+	       (options->count && trace->shown >= options->count);
 }
 
-/* What there is now, the oldest of all rings first. */
+/* How long to wait for more; 0 when the time is over. */
+static int wait_ms(const struct trace *trace)
+{
+	double left_ms;
+
+	if (!trace->options.seconds)
+		return LOOK_MS;
+	left_ms = (trace->options.seconds - (now_seconds() - trace->began)) * 1000;
+	return left_ms <= 0 ? 0 : left_ms < LOOK_MS ? (int)left_ms + 1 : LOOK_MS;
+}
+
+/* What there is now, the oldest of all rings first. The guest may be faster than this. */
 static void drain(struct trace *trace)
 {
-	unsigned int left = 0x10000;
+	uint64_t end_tsc = __rdtsc();
 
-	while (left-- && !is_over(trace)) {
+	if (trace->end_tsc && trace->end_tsc < end_tsc)
+		end_tsc = trace->end_tsc;
+	while (!is_enough(trace)) {
 		unsigned int i, oldest = trace->nr;
 
 		for (i = 0; i < trace->nr; i++) {
@@ -144,11 +168,11 @@ static void drain(struct trace *trace)
 					    trace->sources[oldest]->record.exit_tsc))
 				oldest = i;
 		}
-		if (oldest == trace->nr)
+		if (oldest == trace->nr || trace->sources[oldest]->record.exit_tsc > end_tsc)
 			break;
 		trace->sources[oldest]->has = false;
 		if (wanted(&trace->options, &trace->sources[oldest]->record))
-			show(trace, &trace->sources[oldest]->record, oldest);
+			show(trace, trace->sources[oldest], oldest);
 	}
 	fflush(stdout);
 }
@@ -166,20 +190,26 @@ static uint64_t lost(const struct trace *trace)
 /* Until the user, an option or the VM ends it. */
 static int follow(struct trace *trace, struct vitrine_error *err)
 {
-	int ret = open_rings(trace, err), events;
+	int ret = open_rings(trace, err), events, ms = LOOK_MS;
 
+	/* Whoever wants a year may have more. */
+	if (!ret && trace->options.seconds && trace->options.seconds < 1e7)
+		trace->end_tsc = __rdtsc() + (uint64_t)(trace->options.seconds * 1000 *
+							trace->tsc_khz);
 	/* With the rings there, so that nothing is missed. */
 	if (!ret && trace->options.nr_rules)
 		ret = vitrine_policy_set(trace->monitor, trace->options.rules,
 					 trace->options.nr_rules, err);
-	while (!ret && !is_over(trace)) {
-		events = vitrine_monitor_wait(trace->monitor, LOOK_MS, err);
+	while (!ret && ms && !is_enough(trace)) {
+		ms = wait_ms(trace);
+		events = vitrine_monitor_wait(trace->monitor, ms, err);
 		if (events < 0 && events != -EINTR)
 			return events;
 		if (events > 0 && events & POLLHUP)
 			ret = -ESRCH;
+		/* Also when the time is over: there is what came before that. */
 		drain(trace);
-		if (!ret && !is_over(trace))
+		if (!ret && ms && !is_enough(trace))
 			ret = open_rings(trace, err);
 	}
 	/* What it did last. */
@@ -191,9 +221,12 @@ static int follow(struct trace *trace, struct vitrine_error *err)
 static int finish(struct trace *trace, int code)
 {
 	trace->totals.lost = lost(trace);
-	if (trace->chrome) {
-		trace_chrome_end(trace->chrome);
-		if (ferror(trace->chrome) | fclose(trace->chrome)) {
+	if (trace->chrome.to) {
+		for (unsigned int i = 0; i < trace->nr; i++)
+			if (trace->sources[i])
+				trace_chrome_last(&trace->chrome, &trace->sources[i]->pending, i);
+		trace_chrome_end(&trace->chrome);
+		if (ferror(trace->chrome.to) | fclose(trace->chrome.to)) {
 			complain("%s: %s", trace->options.output, strerror(errno));
 			code = EXIT_HOST;
 		}
@@ -256,12 +289,15 @@ int command_trace(int argc, char **argv)
 		goto out_close;
 	}
 	if (trace->options.output) {
-		trace->chrome = fopen(trace->options.output, "we");
-		if (!trace->chrome) {
+		trace->chrome.to = fopen(trace->options.output, "we");
+		if (!trace->chrome.to) {
 			complain("%s: %s", trace->options.output, strerror(errno));
 			goto out_detach;
 		}
-		trace_chrome_begin(trace->chrome, trace->options.vm_id);
+		trace->chrome.vm_id = trace->options.vm_id;
+		trace->chrome.whole = !trace->options.has_reasons && !trace->options.nr_rules &&
+				      !trace->options.has_rip && !trace->options.has_cr3;
+		trace_chrome_begin(&trace->chrome);
 	}
 	catch_signals();
 	trace->began = now_seconds();

@@ -12,6 +12,8 @@
 #include "lib/libvitrine.h"
 #include "lib/libvitrine_watch.h"
 
+struct json_object;
+
 #define TRACE_REASONS	128
 #define TRACE_MAX_RULES	64
 
@@ -71,13 +73,44 @@ struct trace_totals {
 /* trace_output.c: one record each; @ticks since the first */
 void trace_print_text(FILE *to, const struct vitrine_record *record, uint32_t vcpu, double us);
 void trace_print_json(FILE *to, const struct vitrine_record *record, uint32_t vcpu, double us);
-void trace_chrome_begin(FILE *to, uint64_t vm_id);
-void trace_chrome_vcpu(FILE *to, uint64_t vm_id, uint32_t vcpu);
-void trace_chrome_record(FILE *to, const struct vitrine_record *record, uint64_t vm_id,
-			 uint32_t vcpu, double us, double ticks_per_us);
-void trace_chrome_end(FILE *to);
+/* The facts of a record as a new JSON object. */
+struct json_object *trace_record_json(const struct vitrine_record *record);
 void trace_count(struct trace_totals *totals, const struct vitrine_record *record);
 void trace_print_summary(FILE *to, const struct trace_totals *totals, double seconds,
 			 uint32_t tsc_khz);
+
+/**
+ * struct trace_chrome - a file for a browser
+ * @whole: no exit is left out on purpose, so that one lasts until the entry of the next record
+ */
+struct trace_chrome {
+	FILE *to;
+	uint64_t vm_id;
+	double ticks_per_us;
+	bool whole;
+};
+
+/**
+ * struct trace_pending - the newest exit of a vCPU, whose end the next record tells
+ * @us: when it was
+ * @lost: how many records of the vCPU were lost until then
+ */
+struct trace_pending {
+	bool has;
+	struct vitrine_record record;
+	double us;
+	uint64_t lost;
+};
+
+/* trace_chrome.c */
+void trace_chrome_begin(const struct trace_chrome *chrome);
+void trace_chrome_vcpu(const struct trace_chrome *chrome, uint32_t vcpu);
+/* The exit that is pending, and the stay in the guest that ends with the record's. */
+void trace_chrome_record(const struct trace_chrome *chrome, struct trace_pending *pending,
+			 const struct vitrine_record *record, uint32_t vcpu, double us,
+			 uint64_t lost);
+void trace_chrome_last(const struct trace_chrome *chrome, const struct trace_pending *pending,
+		       uint32_t vcpu);
+void trace_chrome_end(const struct trace_chrome *chrome);
 
 #endif /* VITRINE_TRACE_H */

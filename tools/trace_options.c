@@ -36,7 +36,7 @@ static const struct {
 	  "no records, only the table at the end" },
 	{ { "json", no_argument, NULL, 'j' }, NULL, "a line of JSON for each record" },
 	{ { "output", required_argument, NULL, 'o' }, "FILE",
-	  "write a trace for chrome://tracing or ui.perfetto.dev" },
+	  "write a trace for ui.perfetto.dev or chrome://tracing" },
 	{ { "records", required_argument, NULL, OPTION_RECORDS }, "N",
 	  "size of each vCPU's ring, a power of two; 4096 unless given" },
 	{ { "stop", no_argument, NULL, OPTION_STOP }, NULL,

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Records on their way out: lines for people, lines of JSON, events of the trace format that
- * browsers show (chrome://tracing, ui.perfetto.dev), and the table at the end. Errors of a stream
- * are left in it for the caller.
+ * Records on their way out: lines for people, lines of JSON, and the table at the end. Errors of a
+ * stream are left in it for the caller.
  */
 #include <inttypes.h>
 #include <json-c/json.h>
@@ -65,13 +64,15 @@ static void add_text(struct json_object *object, const char *name, const char *t
 		json_object_object_add(object, name, json_object_new_string(text));
 }
 
-static struct json_object *to_json(const struct vitrine_record *record, const struct texts *texts)
+struct json_object *trace_record_json(const struct vitrine_record *record)
 {
 	struct json_object *object = json_object_new_object(), *regs = json_object_new_object();
+	struct texts texts;
 
+	describe(record, &texts);
 	add_hex(object, "rip", record->rip);
-	add_text(object, "insn", texts->insn);
-	add_text(object, "detail", texts->detail);
+	add_text(object, "insn", texts.insn);
+	add_text(object, "detail", texts.detail);
 	add_hex(object, "qualification", record->qualification);
 	if (record->gpa)
 		add_hex(object, "gpa", record->gpa);
@@ -94,53 +95,14 @@ static struct json_object *to_json(const struct vitrine_record *record, const st
 
 void trace_print_json(FILE *to, const struct vitrine_record *record, uint32_t vcpu, double us)
 {
-	struct json_object *object;
-	struct texts texts;
+	struct json_object *object = trace_record_json(record);
+	char reason[24];
 
-	describe(record, &texts);
-	object = to_json(record, &texts);
 	json_object_object_add(object, "us", json_object_new_double(us));
 	add_number(object, "vcpu", vcpu);
-	add_text(object, "reason", texts.name);
+	add_text(object, "reason", record_reason(record, reason, sizeof(reason)));
 	fprintf(to, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	json_object_put(object);
-}
-
-void trace_chrome_begin(FILE *to, uint64_t vm_id)
-{
-	fprintf(to, "{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"
-		"{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%" PRIu64
-		",\"args\":{\"name\":\"VM %" PRIu64 "\"}}", vm_id, vm_id);
-}
-
-void trace_chrome_vcpu(FILE *to, uint64_t vm_id, uint32_t vcpu)
-{
-	fprintf(to, ",\n{\"ph\":\"M\",\"name\":\"thread_name\",\"pid\":%" PRIu64
-		",\"tid\":%u,\"args\":{\"name\":\"vCPU %u\"}}", vm_id, vcpu, vcpu);
-}
-
-/* The stay in the guest, and then what the host did about the exit. */
-void trace_chrome_record(FILE *to, const struct vitrine_record *record, uint64_t vm_id,
-			 uint32_t vcpu, double us, double ticks_per_us)
-{
-	double guest_us = guest_ticks(record) / ticks_per_us;
-	struct json_object *object;
-	struct texts texts;
-
-	describe(record, &texts);
-	object = to_json(record, &texts);
-	fprintf(to, ",\n{\"ph\":\"X\",\"name\":\"guest\",\"cat\":\"guest\",\"pid\":%" PRIu64
-		",\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f}", vm_id, vcpu, us - guest_us, guest_us);
-	fprintf(to, ",\n{\"ph\":\"X\",\"name\":\"%s\",\"cat\":\"exit\",\"pid\":%" PRIu64
-		",\"tid\":%u,\"ts\":%.3f,\"dur\":%.3f,\"args\":%s}", texts.name, vm_id, vcpu, us,
-		record->handler_ticks / ticks_per_us,
-		json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
-	json_object_put(object);
-}
-
-void trace_chrome_end(FILE *to)
-{
-	fputs("\n]}\n", to);
 }
 
 void trace_count(struct trace_totals *totals, const struct vitrine_record *record)
