@@ -19,8 +19,11 @@
  *	    chip locks (pic, ioapic, pit, lapic timer; spinning, interrupts off)
  *
  * An eventfd is signalled with no spinning lock held, and never from the wake-up of another, which
- * the kernel warns of. vm->coalesced.lock, spinning, is a leaf; so is the lock of
- * monitors->steer, but for wait queues.
+ * the kernel warns of. vm->coalesced.lock, spinning, is a leaf; so are vcpu->calls.lock and the lock
+ * of monitors->steer, but for wait queues.
+ *
+ * Monitors that wait, for a vCPU or for memory, have a reference to the VM and no lock: see
+ * monitor/call.h and monitor/remote.h.
  *
  * vm->srcu protects readers of memory slots, buses, routing, irqfds that resample, the MSR filter
  * and the exit policy. It is taken by the handlers that read them and never held in the guest or

@@ -70,14 +70,14 @@ vitrine mem "$vm" write 0x7d00 'Hello, guest' >"$out" 2>&1
 result $? "text is written"
 vitrine mem "$vm" write 0x8ffd hex:fe00fd01fc02 --physical >"$out" 2>&1
 result $? "and bytes"
-vitrine mem "$vm" dump 0x7d00 0x40 >"$out" 2>&1
+vitrine mem "$vm" dump 0x7d00 0x40 >"$tmp/shown" 2>&1
 cat >"$tmp/wanted" <<'END'
 00007d00  48 65 6c 6c 6f 2c 20 67  75 65 73 74 00 00 00 00  |Hello, guest....|
 00007d10  00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|
 *
 00007d40
 END
-cmp "$out" "$tmp/wanted" >>"$out" 2>&1
+diff "$tmp/shown" "$tmp/wanted" >"$out" 2>&1
 result $? "as hexdump -C shows it"
 ends 0 '"address":36861,"bytes":"fe00fd01fc02"' "as JSON" \
 	vitrine mem "$vm" dump 0x8ffd 6 --vcpu 0 --json
