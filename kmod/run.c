@@ -131,6 +131,10 @@ static void prepare_events(struct vitrine_vcpu *vcpu)
 	vitrine_backend->set_windows(vcpu, window, inj.nmi_window);
 	if (!inj.valid)
 		return;
+	if (unlikely(vcpu->policy_on & BIT(VITRINE_ON_INTERRUPT)) &&
+	    inj.event.type == VITRINE_EVENT_INTERRUPT &&
+	    vitrine_steer_interrupt(vcpu, inj.event.vector))
+		return;
 	if (inj.has_payload && inj.event.vector == X86_TRAP_PF)
 		vcpu->cr2 = inj.payload;
 	else if (inj.has_payload && inj.event.vector == X86_TRAP_DB)

@@ -169,6 +169,7 @@ struct vitrine_vcpu {
 	gpa_t vapic_addr; /* [v] KVM_SET_VAPIC_ADDR: the word that stands for TPR; 0: none */
 	u8 apic_words;				/* [v] VITRINE_WORD_* of irq/irq.h */
 	bool irq_window_requested;		/* [v] run->request_interrupt_window of this RUN */
+	u8 irq_from; /* [v] VITRINE_IRQ_FROM_*: where events.interrupt came from */
 	bool injected;				/* [v] an event is written for the next entry */
 	bool halt_if; /* [v] IF of a halted guest, for those who ask whether it would wake */
 

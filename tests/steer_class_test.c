@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
+#include <vitrine.h>
 #include <vitrine_policy.h>
 
 #include "kselftest_harness.h"
@@ -28,6 +30,8 @@
 #define CR0_AM			0x40000
 #define STATUS			0x8d5ull	/* OF SF ZF AF PF CF */
 #define CF			1ull
+#define VMX_TRUE_PROCBASED	14	/* from IA32_VMX_BASIC on */
+#define MONITOR_TRAP_FLAG	(1u << 27)
 #define MARK			0x5eed
 #define VIRTUAL			0x200000ull	/* the second large page */
 #define PDE(gva)		(TEST_PML4_GPA + 0x2000 + ((gva) >> 21) * 8)
@@ -73,6 +77,7 @@ GUEST_CODE(int3, START "int3\nmov $0x5eed, %r8d\njmp 1b\n");
 GUEST_CODE(int1, START ".byte 0xf1\nmov $0x5eed, %r8d\njmp 1b\n");
 GUEST_CODE(trap_flag, START
 	   "pushf\norl $0x100, (%rsp)\npopf\nnop\nmov $0x5eed, %r8d\n2: jmp 2b\n");
+GUEST_CODE(nops, START "nop\nnop\nnop\njmp 1b\n");
 GUEST_CODE(misaligned, START "mov 0x10001, %eax\njmp 1b\n");
 GUEST_CODE32(into, START "mov $0x7f, %al\nadd $1, %al\ninto\nmov $0x5eed, %ebx\n"
 	     "jmp 1b\n");
@@ -430,6 +435,37 @@ TEST_F(steer_class, the_vmm_debugs)
 	debug.control = 0;
 	ASSERT_EQ(0, ioctl(self->t.vcpu->fd, KVM_SET_GUEST_DEBUG, &debug));
 	ask_about(_metadata, &self->t, GUEST_BLOB(int3), BP, 0, 1, 1);
+}
+
+/* Each instruction, or a refusal by name where the processor has no monitor trap flag. */
+TEST_F(steer_class, steps)
+{
+	struct vitrine_rule rule = test_rule(VITRINE_ON_STEP, VITRINE_DO_ASK, 0, ~0ull);
+	struct vitrine_exit_event event;
+	struct vitrine_caps caps;
+	unsigned int i;
+
+	ASSERT_EQ(0, ioctl(self->t.vm->dev_fd, VITRINE_GET_CAPS, &caps));
+	if (!(caps.vmx_msr[VMX_TRUE_PROCBASED] >> 32 & MONITOR_TRAP_FLAG)) {
+		EXPECT_EQ(-EOPNOTSUPP, test_set_rules(self->t.fd, &rule, 1));
+		/* And none of the others is in force. */
+		test_steer_load(&self->t, GUEST_BLOB(nops));
+		test_vcpu_run_to_sync(self->t.vcpu);
+		return;
+	}
+	test_steer_load(&self->t, GUEST_BLOB(nops));
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &rule, 1));
+	test_steer_start(&self->t);
+	for (i = 1; i <= 3; i++) {
+		ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+		EXPECT_EQ(TEST_CODE_GPA + 3 + i, event.key);
+		EXPECT_EQ(event.key, event.regs.rip);
+		EXPECT_EQ(0, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	}
+	ASSERT_EQ(0, test_set_rules(self->t.fd, NULL, 0));
+	close(self->t.fd);
+	self->t.fd = -1;
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
 }
 
 TEST_HARNESS_MAIN

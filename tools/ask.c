@@ -42,7 +42,7 @@ static const char usage[] =
 	"[/MASK[=MATCH]][@VCPU]; the first that fits decides.\n\n"
 	"classes: cpuid rdmsr wrmsr in out cr-read cr-write exception hypercall hlt rdtsc xsetbv\n"
 	"invlpg invpcid rdpmc rdrand rdseed wbinvd pause monitor vmx dr-read dr-write\n"
-	"mmio-read mmio-write table-load table-store\n\n"
+	"mmio-read mmio-write table-load table-store interrupt step\n\n"
 	"  -a, --answer ANSWER        for the rule before: go-on (the default), skip, retry,\n"
 	"                             value=N (what is read; with go-on, what is written),\n"
 	"                             slow=N (rdtsc: so many times slower),\n"

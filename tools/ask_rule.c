@@ -42,6 +42,8 @@ static const struct {
 	[VITRINE_ON_MMIO_WRITE] = { "mmio-write", UINT64_MAX },
 	[VITRINE_ON_TABLE_LOAD] = { "table-load", 3 },
 	[VITRINE_ON_TABLE_STORE] = { "table-store", 3 },
+	[VITRINE_ON_INTERRUPT] = { "interrupt", 255 },
+	[VITRINE_ON_STEP] = { "step", UINT64_MAX },
 };
 
 static const char *const registers[] = {

@@ -76,7 +76,7 @@ static const struct capability {
 	{ CPU, 23, REQUIRED, "MOV-DR exiting" },
 	{ CPU, 24, REQUIRED, "Unconditional I/O exiting" },
 	{ CPU, 25, UNUSED, "Use I/O bitmaps" },
-	{ CPU, 27, UNUSED, "Monitor trap flag" },
+	{ CPU, 27, OPTIONAL, "Monitor trap flag" },
 	{ CPU, 28, REQUIRED, "Use MSR bitmaps" },
 	{ CPU, 29, REQUIRED, "MONITOR exiting" },
 	{ CPU, 30, OPTIONAL, "PAUSE exiting" },

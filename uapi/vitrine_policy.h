@@ -40,6 +40,8 @@
  *	VITRINE_ON_TABLE_LOAD	0: GDTR, 1: IDTR,	-		-
  *				2: LDTR, 3: TR
  *	VITRINE_ON_TABLE_STORE	likewise		-		-
+ *	VITRINE_ON_INTERRUPT	vector			-		-
+ *	VITRINE_ON_STEP		RIP			-		-
  *
  * Exceptions are the faults 0, 5 to 7, 10 to 14, 16, 17 and 19 and, of traps, #DB (1; the value is
  * what it sets of DR6), #BP (3, INT3) and #OF (4, INTO). What the VMM asked for with
@@ -55,6 +57,16 @@
  * than eight bytes or over the end of a page comes in pieces. VITRINE_DONE with VITRINE_ADVANCE is
  * about the access: a write that reaches nobody, or a read of the answer's value, and the
  * instruction goes on; a read without a value ends the instruction, which has done nothing.
+ *
+ * VITRINE_ON_INTERRUPT is an external interrupt about to be injected, with its controller
+ * acknowledged; RIP is where it interrupts. VITRINE_DONE ends it in the controller without the
+ * guest's hearing of it; one of a level that stays asserted comes again, and one that the VMM's own
+ * PIC sent is dropped. VITRINE_DO_TELL tells right before the entry that delivers it. It is no
+ * exit: @reason is 0 and there is nothing to observe. While a rule names the class the processor
+ * does not deliver by itself (apicv=1).
+ *
+ * VITRINE_ON_STEP is after each instruction that the processor executes, with RIP at the next one,
+ * by the monitor trap flag: not after one that exits and is done by software.
  *
  * VITRINE_DO_OBSERVE is for what comes too often to be asked about: the exit is recorded in the
  * steering monitor's ring of that vCPU (VITRINE_RING_CREATE in vitrine.h) whether or not the ring's
@@ -130,7 +142,9 @@
 #define VITRINE_ON_MMIO_WRITE	25
 #define VITRINE_ON_TABLE_LOAD	26
 #define VITRINE_ON_TABLE_STORE	27
-#define VITRINE_NR_ON		28
+#define VITRINE_ON_INTERRUPT	28
+#define VITRINE_ON_STEP		29
+#define VITRINE_NR_ON		30
 
 /* struct vitrine_rule.action */
 #define VITRINE_DO_NOTHING	0	/* its usual way: an exception to a later rule */

@@ -230,6 +230,19 @@ static void write_ocw2(struct vitrine_i8259 *pair, unsigned int index, u8 value)
 		chip->priority_add = (pin + 1) & 7;
 }
 
+void vitrine_i8259_end(struct vitrine_i8259 *pair, u8 vector)
+{
+	u8 pin = vector & 7;
+
+	if ((vector & 0xf8) == pair->chip[MASTER].irq_base) {
+		end_pin(pair, MASTER, pin);
+	} else if ((vector & 0xf8) == pair->chip[SLAVE].irq_base) {
+		end_pin(pair, SLAVE, pin);
+		end_pin(pair, MASTER, CASCADE_PIN);
+	}
+	update_cascade(pair);
+}
+
 static void write_ocw3(struct kvm_pic_state *chip, u8 value)
 {
 	if (value & 0x04)

@@ -27,6 +27,8 @@ int vitrine_i8259_set_line(struct vitrine_i8259 *pair, unsigned int pin, bool le
 bool vitrine_i8259_output(const struct vitrine_i8259 *pair);
 /* An interrupt acknowledge cycle: the vector; that of IR7 if the request went away (spurious). */
 u8 vitrine_i8259_ack(struct vitrine_i8259 *pair);
+/* Specific EOI for the pin of @vector, to the slave and then the master where it is a slave's. */
+void vitrine_i8259_end(struct vitrine_i8259 *pair, u8 vector);
 /* @offset: 0 or 1. */
 u8 vitrine_i8259_read(struct vitrine_i8259 *pair, unsigned int index, unsigned int offset);
 void vitrine_i8259_write(struct vitrine_i8259 *pair, unsigned int index, unsigned int offset,

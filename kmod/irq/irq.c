@@ -8,6 +8,7 @@
 #include <linux/err.h>
 #include <linux/module.h>
 
+#include "backend.h"
 #include "ioapic.h"
 #include "irq_glue.h"
 #include "irqfd.h"
@@ -294,6 +295,7 @@ int vitrine_irq_ack(struct vitrine_vcpu *vcpu)
 	if (!lapic)
 		return -1;
 	if (extint_pending(lapic)) {
+		vcpu->irq_from = vcpu->vm->irq.pic ? VITRINE_IRQ_FROM_PIC : VITRINE_IRQ_FROM_USER;
 		if (vcpu->vm->irq.pic)
 			return vitrine_pic_ack(vcpu->vm->irq.pic);
 		vector = lapic->extint;
@@ -304,8 +306,31 @@ int vitrine_irq_ack(struct vitrine_vcpu *vcpu)
 		return -1;
 	if (lapic->apicv)
 		vitrine_lapic_take_posted(lapic);
+	vcpu->irq_from = VITRINE_IRQ_FROM_LAPIC;
 	vector = vitrine_lapic_pending_vector(lapic);
 	if (vector >= 0)
 		vitrine_lapic_begin_service(lapic, vector);
 	return vector;
+}
+
+void vitrine_irq_end(struct vitrine_vcpu *vcpu, u8 vector)
+{
+	switch (vcpu->irq_from & ~VITRINE_IRQ_ASKED) {
+	case VITRINE_IRQ_FROM_PIC:
+		vitrine_pic_end(vcpu->vm->irq.pic, vector);
+		break;
+	case VITRINE_IRQ_FROM_LAPIC:
+		/* Unless the VMM has set the APIC meanwhile. */
+		if (vitrine_lapic_serviced_vector(vcpu->lapic) == vector)
+			vitrine_lapic_end_service(vcpu->lapic);
+		break;
+	}
+}
+
+void vitrine_irq_delivery_changed(struct vitrine_vcpu *vcpu)
+{
+	if (!vcpu->lapic || !vcpu->lapic->apicv)
+		return;
+	vitrine_backend->update_apicv(vcpu);
+	vitrine_lapic_refresh(vcpu->lapic);
 }

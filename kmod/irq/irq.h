@@ -82,6 +82,18 @@ bool vitrine_irq_takes_queued(struct vitrine_vcpu *vcpu);
  * on.
  */
 int vitrine_irq_ack(struct vitrine_vcpu *vcpu);
+/* Values of vcpu->irq_from, and a bit in it: an exit policy was asked about that interrupt. */
+enum {
+	VITRINE_IRQ_FROM_USER,		/* a PIC in userspace */
+	VITRINE_IRQ_FROM_PIC,
+	VITRINE_IRQ_FROM_LAPIC,
+	VITRINE_IRQ_ASKED = 0x80,
+};
+
+/* What vitrine_irq_ack() acknowledged is over, without the guest having heard of it. Loaded. */
+void vitrine_irq_end(struct vitrine_vcpu *vcpu, u8 vector);
+/* Whether the processor delivers, vitrine_lapic_is_virtual(), may be another answer now. Loaded. */
+void vitrine_irq_delivery_changed(struct vitrine_vcpu *vcpu);
 /*
  * The same without what the processor takes by itself (vm->apicv): what is for vitrine_irq_ack().
  * The vCPU's mutex is held.

@@ -9,6 +9,7 @@
 #include <linux/kvm.h>
 #include <linux/kvm_types.h>
 #include <linux/types.h>
+#include <vitrine_policy.h>
 #include <asm/apicdef.h>
 #include <asm/mce.h>
 
@@ -122,12 +123,14 @@ static inline int vitrine_lapic_bank_highest(const struct vitrine_lapic *lapic, 
 }
 
 /*
- * Does the processor deliver? Not where TPR is a word in memory, which must be looked at: then what
- * was posted is delivered by software. The vCPU's mutex is held.
+ * Does the processor deliver? Not where TPR is a word in memory, which must be looked at, nor where
+ * an exit policy is asked about interrupts: then what was posted is delivered by software. The
+ * vCPU's mutex is held.
  */
 static inline bool vitrine_lapic_is_virtual(const struct vitrine_lapic *lapic)
 {
-	return lapic->apicv && !(lapic->vcpu->apic_words & VITRINE_WORD_VAPIC);
+	return lapic->apicv && !(lapic->vcpu->apic_words & VITRINE_WORD_VAPIC) &&
+	       !(lapic->vcpu->policy_on & BIT(VITRINE_ON_INTERRUPT));
 }
 
 /* Does @gpa belong to this vCPU's own APIC page? */

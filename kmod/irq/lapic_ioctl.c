@@ -132,6 +132,8 @@ static long lapic_ioctl_interrupt(void *obj, struct vitrine_ioctl_arg *arg)
 	switch (vitrine_irq_mode(vcpu->vm)) {
 	case VITRINE_IRQCHIP_NONE:
 		ret = vitrine_events_queue_interrupt(&vcpu->events, interrupt->irq);
+		if (!ret)
+			vcpu->irq_from = VITRINE_IRQ_FROM_USER;
 		break;
 	case VITRINE_IRQCHIP_SPLIT:
 		if (vcpu->lapic->extint >= 0)

@@ -85,6 +85,15 @@ u8 vitrine_pic_ack(struct vitrine_pic *pic)
 	return vector;
 }
 
+void vitrine_pic_end(struct vitrine_pic *pic, u8 vector)
+{
+	unsigned long flags;
+
+	pic_lock(pic, &flags);
+	vitrine_i8259_end(&pic->pair, vector);
+	pic_unlock(pic, flags);
+}
+
 static int pic_read(struct vitrine_vcpu *vcpu, struct vitrine_bus_dev *dev, gpa_t addr, void *data,
 		    unsigned int len_bytes)
 {

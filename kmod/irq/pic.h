@@ -21,6 +21,8 @@ int vitrine_pic_set_line(struct vitrine_pic *pic, unsigned int pin, bool level,
 bool vitrine_pic_output(const struct vitrine_pic *pic);
 /* The interrupt acknowledge cycle. */
 u8 vitrine_pic_ack(struct vitrine_pic *pic);
+/* The end of the interrupt that was acknowledged with @vector, as if the guest had told. */
+void vitrine_pic_end(struct vitrine_pic *pic, u8 vector);
 /* @index: 0 master, 1 slave. */
 void vitrine_pic_get_state(struct vitrine_pic *pic, unsigned int index,
 			   struct kvm_pic_state *state);

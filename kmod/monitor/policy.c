@@ -50,6 +50,8 @@ static const struct on_class classes[VITRINE_NR_ON] = {
 	[VITRINE_ON_MMIO_WRITE] = { "mmio-write", ~0ULL, 8, true, .writes = true },
 	[VITRINE_ON_TABLE_LOAD] = { "table-load", 3 },
 	[VITRINE_ON_TABLE_STORE] = { "table-store", 3 },
+	[VITRINE_ON_INTERRUPT] = { "interrupt", 255 },
+	[VITRINE_ON_STEP] = { "step", ~0ULL },
 };
 
 const char *vitrine_rule_class_name(u32 on)
@@ -74,7 +76,9 @@ const char *vitrine_rule_wrong_field(const struct vitrine_rule *rule)
 	if (!rule->on || rule->on >= VITRINE_NR_ON)
 		return "on";
 	class = &classes[rule->on];
-	if (rule->action > VITRINE_DO_OBSERVE)
+	/* No record is one of an interrupt: records are of exits. */
+	if (rule->action > VITRINE_DO_OBSERVE ||
+	    (rule->on == VITRINE_ON_INTERRUPT && rule->action == VITRINE_DO_OBSERVE))
 		return "action";
 	if (rule->reserved)
 		return "reserved";

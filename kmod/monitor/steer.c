@@ -225,8 +225,12 @@ static void note(struct vitrine_ask *ask, struct vitrine_vcpu *vcpu,
 	ask->event = (struct vitrine_exit_event) {
 		.on = what->on, .key = what->key, .sub = what->sub, .value = what->value,
 		.insn_len = what->insn_len, .rule = rule,
-		.reason = vcpu->exit.reason, .qualification = vcpu->exit.qualification,
 	};
+	/* An interrupt is not of an exit. */
+	if (what->on != VITRINE_ON_INTERRUPT) {
+		ask->event.reason = vcpu->exit.reason;
+		ask->event.qualification = vcpu->exit.qualification;
+	}
 	if (!what->string && (vitrine_class_reads(what->on) || vitrine_class_writes(what->on)))
 		ask->event.flags = VITRINE_EVENT_VALUE;
 	ask->resume = NULL;
@@ -358,8 +362,9 @@ static int go_on(struct vitrine_vcpu *vcpu, const struct vitrine_ask *ask,
 {
 	bool after = ask->event.flags & VITRINE_EVENT_AFTER;
 
-	/* It is another instruction's turn where the answer moved RIP. */
-	if (vitrine_rip_read(vcpu) != ask->event.regs.rip)
+	/* It is another instruction's turn where the answer moved RIP; an interrupt is none's. */
+	if (vitrine_rip_read(vcpu) != ask->event.regs.rip &&
+	    ask->event.on != VITRINE_ON_INTERRUPT)
 		return EXIT_RESUME;
 	if (ask->resume)
 		return ask->resume(vcpu, after ? NULL : answer);
@@ -430,6 +435,7 @@ int vitrine_steer_wait(struct vitrine_vcpu *vcpu)
 void vitrine_steer_update(struct vitrine_vcpu *vcpu)
 {
 	const struct vitrine_policy_rules *rules;
+	u32 old = vcpu->policy_on;
 	int idx;
 
 	idx = srcu_read_lock(&vcpu->vm->srcu);
@@ -439,6 +445,8 @@ void vitrine_steer_update(struct vitrine_vcpu *vcpu)
 	assign_bit(VITRINE_WATCH_POLICY, &vcpu->watch, vcpu->policy_on);
 	vitrine_backend->update_policy(vcpu);
 	vitrine_msr_update_intercepts(vcpu);
+	if ((old ^ vcpu->policy_on) & BIT(VITRINE_ON_INTERRUPT))
+		vitrine_irq_delivery_changed(vcpu);
 }
 
 bool vitrine_steer_wants_msr(struct vitrine_vcpu *vcpu, u32 msr, bool write)

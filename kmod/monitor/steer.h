@@ -97,6 +97,11 @@ int vitrine_steer_ask(struct vitrine_vcpu *vcpu, const struct vitrine_happening 
 		      int (*resume)(struct vitrine_vcpu *vcpu,
 				    const struct vitrine_answer *answer));
 /*
+ * steer_irq.c: an interrupt is about to be injected; true: not now, as a monitor is asked about it.
+ * It stays in vcpu->events. Loaded.
+ */
+bool vitrine_steer_interrupt(struct vitrine_vcpu *vcpu, u8 vector);
+/*
  * VITRINE_REQ_ASK: waits for the answer and does what it says. Loaded; EXIT_* or -errno. The
  * request is set again, with EXIT_RESUME, where VITRINE_REQ_CALL has to be served first.
  */

@@ -228,6 +228,8 @@ static long check_fits(const struct vitrine_answer *answer, const struct vitrine
 		if (answer->flags & VITRINE_SET_REGS && answer->regs.rip != event->regs.rip)
 			return REFUSE("flags", answer->flags, "not advance from another RIP");
 	}
+	if (answer->verdict == VITRINE_INJECT && event->on == VITRINE_ON_INTERRUPT)
+		return REFUSE("verdict", answer->verdict, "be no exception for an interrupt");
 	if (answer->verdict == VITRINE_INJECT) {
 		bool error = answer->flags & VITRINE_HAS_ERROR;
 

@@ -138,6 +138,8 @@ static u32 insn_len(struct vitrine_vcpu *vcpu)
 {
 	u32 type = vcpu->exit.intr_info & INTR_INFO_INTR_TYPE_MASK;
 
+	if (vcpu->exit.reason == EXIT_REASON_MONITOR_TRAP_FLAG)
+		return 0;
 	if (vcpu->exit.reason == EXIT_REASON_EXCEPTION_NMI && type != INTR_TYPE_SOFT_EXCEPTION &&
 	    type != INTR_TYPE_PRIV_SW_EXCEPTION)
 		return 0;
@@ -241,6 +243,10 @@ bool vmx_describe_exit(struct vitrine_vcpu *vcpu, struct vitrine_happening *what
 	case EXIT_REASON_INVVPID:
 		what->on = VITRINE_ON_VMX;
 		what->key = reason;
+		break;
+	case EXIT_REASON_MONITOR_TRAP_FLAG:
+		what->on = VITRINE_ON_STEP;
+		what->key = vitrine_rip_read(vcpu);
 		break;
 	default:
 		return false;

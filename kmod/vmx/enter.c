@@ -146,6 +146,7 @@ static bool is_trap_like(u32 reason)
 	case EXIT_REASON_TPR_BELOW_THRESHOLD:
 	case EXIT_REASON_EOI_INDUCED:
 	case EXIT_REASON_APIC_WRITE:
+	case EXIT_REASON_MONITOR_TRAP_FLAG:
 		return true;
 	default:
 		return false;

@@ -452,6 +452,7 @@ static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_MSR_WRITE] = handle_wrmsr,
 	[EXIT_REASON_INVALID_STATE] = handle_invalid_state,
 	[EXIT_REASON_MWAIT_INSTRUCTION] = handle_monitor_mwait,
+	[EXIT_REASON_MONITOR_TRAP_FLAG] = vmx_exit_monitor_trap,
 	[EXIT_REASON_MONITOR_INSTRUCTION] = handle_monitor_mwait,
 	[EXIT_REASON_PAUSE_INSTRUCTION] = vmx_exit_pause,
 	[EXIT_REASON_TPR_BELOW_THRESHOLD] = vmx_exit_tpr_below_threshold,

@@ -130,6 +130,12 @@ int vmx_exit_rdseed(struct vitrine_vcpu *vcpu)
 	return skip(vcpu);
 }
 
+/* Between two instructions: nothing is to be done. */
+int vmx_exit_monitor_trap(struct vitrine_vcpu *vcpu)
+{
+	return EXIT_RESUME;
+}
+
 int vmx_exit_pause(struct vitrine_vcpu *vcpu)
 {
 	return skip(vcpu);

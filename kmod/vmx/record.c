@@ -21,6 +21,7 @@ static bool has_insn_len(u32 reason)
 	case EXIT_REASON_EPT_MISCONFIG:
 	case EXIT_REASON_PREEMPTION_TIMER:
 	case EXIT_REASON_APIC_WRITE:
+	case EXIT_REASON_MONITOR_TRAP_FLAG:
 	case EXIT_REASON_PML_FULL:
 		return false;
 	default:

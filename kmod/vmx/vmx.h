@@ -270,6 +270,7 @@ int vmx_exit_invpcid(struct vitrine_vcpu *vcpu);
 int vmx_exit_rdrand(struct vitrine_vcpu *vcpu);
 int vmx_exit_rdseed(struct vitrine_vcpu *vcpu);
 int vmx_exit_pause(struct vitrine_vcpu *vcpu);
+int vmx_exit_monitor_trap(struct vitrine_vcpu *vcpu);
 /* What RDRAND or RDSEED gave, into the operand and the flags. */
 void vmx_put_random(struct vitrine_vcpu *vcpu, bool ok, u64 value);
 /* exit_table.c: likewise; and what the instruction is, or false if nobody knows any more. */
