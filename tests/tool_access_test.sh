@@ -32,7 +32,7 @@ result $? "two are set"
 vitrine regs "$vm" >"$out"
 grep -q 'rsi    0000000000000001 *rdi    0000000000000077' "$out"
 result $? "and the guest has it"
-ends 1 'would not take' "what cannot be" vitrine regs "$vm" --set cr0=0x80000000
+ends 1 'no processor takes' "what cannot be" vitrine regs "$vm" --set cr0=0x80000000
 
 # counter: the guest's
 counter()
