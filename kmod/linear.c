@@ -74,7 +74,7 @@ void vitrine_linear_fault(struct vitrine_vcpu *vcpu, unsigned int seg)
 				     0);
 }
 
-static int translate_page(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa)
+int vitrine_linear_page(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa)
 {
 	struct vitrine_walk walk;
 	int ret = vitrine_guest_walk(vcpu, gva, access, &walk);
@@ -99,8 +99,8 @@ int vitrine_linear_translate(struct vitrine_vcpu *vcpu, enum vitrine_insn_mode m
 	if (vitrine_backend->get_cpl(vcpu) == 3)
 		access |= VITRINE_ACCESS_USER;
 	span->first_bytes = min_t(unsigned int, len_bytes, PAGE_SIZE - offset_in_page(gva));
-	ret = translate_page(vcpu, gva, access, &span->gpa);
+	ret = vitrine_linear_page(vcpu, gva, access, &span->gpa);
 	if (ret || span->first_bytes == len_bytes)
 		return ret;
-	return translate_page(vcpu, (gva + span->first_bytes) & mask, access, &span->gpa_next);
+	return vitrine_linear_page(vcpu, (gva + span->first_bytes) & mask, access, &span->gpa_next);
 }

@@ -34,8 +34,13 @@ bool vitrine_linear_address(struct vitrine_vcpu *vcpu, enum vitrine_insn_mode mo
 			    gva_t *gva);
 void vitrine_linear_fault(struct vitrine_vcpu *vcpu, unsigned int seg);
 /*
- * 0; EXIT_RESUME if a page fault was queued; or -errno. Neither page was touched unless both can
- * be. Loaded, vm->srcu held.
+ * Of one page, with VITRINE_ACCESS_*: 0; EXIT_RESUME if a page fault was queued; or -errno. Loaded,
+ * vm->srcu held.
+ */
+int vitrine_linear_page(struct vitrine_vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa);
+/*
+ * Of all that an access touches, in the same words. Neither page was touched unless both can
+ * be.
  */
 int vitrine_linear_translate(struct vitrine_vcpu *vcpu, enum vitrine_insn_mode mode, gva_t gva,
 			     unsigned int len_bytes, bool write, struct vitrine_span *span);

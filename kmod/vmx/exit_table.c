@@ -19,6 +19,7 @@
 #include "../exit.h"
 #include "../fetch.h"
 #include "../guest.h"
+#include "../linear.h"
 #include "../regs.h"
 #include "../vm.h"
 #include "vmx.h"
@@ -185,23 +186,7 @@ static int store_selector(struct vitrine_vcpu *vcpu, const struct table_insn *in
 	return ret ?: done(vcpu);
 }
 
-/* An access of the CPU's own, to 4 bytes that no page boundary divides; needs vm->srcu. */
-static int translate(struct vitrine_vcpu *vcpu, u64 gva, bool write, gpa_t *gpa)
-{
-	u32 access = VITRINE_ACCESS_IMPLICIT | (write ? VITRINE_ACCESS_WRITE : 0);
-	struct vitrine_walk walk;
-	int ret = vitrine_guest_walk(vcpu, gva, access, &walk);
-
-	if (ret)
-		return ret;
-	if (walk.fault) {
-		vitrine_vcpu_queue_page_fault(vcpu, gva, walk.error_code);
-		return EXIT_RESUME;
-	}
-	*gpa = walk.gpa;
-	return 0;
-}
-
+/* Accesses of the CPU's own, whatever the privilege level; these need vm->srcu. */
 static int read_descriptor(struct vitrine_vcpu *vcpu, u64 gva, u8 *desc, unsigned int len_bytes)
 {
 	unsigned int i;
@@ -210,7 +195,7 @@ static int read_descriptor(struct vitrine_vcpu *vcpu, u64 gva, u8 *desc, unsigne
 
 	/* Tables need not be aligned. */
 	for (i = 0; i < len_bytes; i++) {
-		ret = translate(vcpu, gva + i, false, &gpa);
+		ret = vitrine_linear_page(vcpu, gva + i, VITRINE_ACCESS_IMPLICIT, &gpa);
 		if (ret)
 			return ret;
 		if (vitrine_guest_read(vcpu->vm, gpa, desc + i, 1))
@@ -225,7 +210,8 @@ static int mark_busy(struct vitrine_vcpu *vcpu, u64 gva, bool *is_busy)
 	u64 word_gva = (gva + BUSY_BYTE) & ~3ULL, old = 0;
 	u64 bit = BIT_ULL(((gva + BUSY_BYTE) & 3) * 8 + BUSY_BIT);
 	gpa_t gpa;
-	int ret = translate(vcpu, word_gva, true, &gpa);
+	int ret = vitrine_linear_page(vcpu, word_gva,
+				      VITRINE_ACCESS_IMPLICIT | VITRINE_ACCESS_WRITE, &gpa);
 
 	if (ret)
 		return ret;
