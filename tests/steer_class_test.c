@@ -77,24 +77,14 @@ GUEST_CODE(int3, START "int3\nmov $0x5eed, %r8d\njmp 1b\n");
 GUEST_CODE(int1, START ".byte 0xf1\nmov $0x5eed, %r8d\njmp 1b\n");
 GUEST_CODE(trap_flag, START
 	   "pushf\norl $0x100, (%rsp)\npopf\nnop\nmov $0x5eed, %r8d\n2: jmp 2b\n");
+/* To a code segment that there is not. */
+GUEST_CODE(iret_bad, START "push $0\npush $0x8000\npushf\npush $0x1230\npush $0\niretq\n");
 GUEST_CODE(nops, START "nop\nnop\nnop\njmp 1b\n");
 GUEST_CODE(misaligned, START "mov 0x10001, %eax\njmp 1b\n");
 GUEST_CODE32(into, START "mov $0x7f, %al\nadd $1, %al\ninto\nmov $0x5eed, %ebx\n"
 	     "jmp 1b\n");
 
-FIXTURE(steer_class) {
-	struct test_steer t;
-};
-
-FIXTURE_SETUP(steer_class)
-{
-	test_steer_create(&self->t);
-}
-
-FIXTURE_TEARDOWN(steer_class)
-{
-	test_steer_free(&self->t);
-}
+TEST_STEER_FIXTURE(steer_class)
 
 /* What a class's event is, and whether its instruction can run, and exits, without a rule. */
 struct one {
@@ -435,6 +425,32 @@ TEST_F(steer_class, the_vmm_debugs)
 	debug.control = 0;
 	ASSERT_EQ(0, ioctl(self->t.vcpu->fd, KVM_SET_GUEST_DEBUG, &debug));
 	ask_about(_metadata, &self->t, GUEST_BLOB(int3), BP, 0, 1, 1);
+}
+
+/* An IRET that faults leaves NMIs blocked, also where a monitor has it executed once more. */
+TEST_F(steer_class, nmis_stay_blocked)
+{
+	struct vitrine_rule rule = test_rule(VITRINE_ON_EXCEPTION, VITRINE_DO_ASK, GP, GP);
+	struct vitrine_exit_event event;
+	struct kvm_vcpu_events events;
+	unsigned int i;
+
+	test_steer_load(&self->t, GUEST_BLOB(iret_bad));
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &rule, 1));
+	ASSERT_EQ(0, ioctl(self->t.vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
+	events.nmi.masked = 1;
+	ASSERT_EQ(0, ioctl(self->t.vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+	test_steer_start_to_exception(&self->t);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+		EXPECT_EQ(GP, event.key);
+		EXPECT_EQ(0, test_answer(self->t.fd, event.seq,
+					 i ? VITRINE_GO_ON : VITRINE_DONE));
+	}
+	pthread_join(self->t.runner, NULL);
+	EXPECT_EQ(GP, self->t.exception.vector);
+	ASSERT_EQ(0, ioctl(self->t.vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
+	EXPECT_EQ(1, events.nmi.masked);
 }
 
 /* Each instruction, or a refusal by name where the processor has no monitor trap flag. */

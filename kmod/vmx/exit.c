@@ -60,6 +60,18 @@ static void restore_nmi_blocking(struct vitrine_vcpu *vcpu)
 		vmx_set_nmi_masked(vcpu, true);
 }
 
+/* Once: whether an event was being delivered is not known for long. */
+static void restore_nmi_blocking_of_exception(struct vitrine_vcpu *vcpu)
+{
+	u32 info = vcpu->exit.intr_info;
+
+	if (!(info & INTR_INFO_UNBLOCK_NMI))
+		return;
+	vcpu->exit.intr_info &= ~INTR_INFO_UNBLOCK_NMI;
+	if ((info & INTR_INFO_VECTOR_MASK) != X86_TRAP_DF)
+		restore_nmi_blocking(vcpu);
+}
+
 static int handle_debug_exception(struct vitrine_vcpu *vcpu)
 {
 	u64 dr6_bits = vcpu->exit.qualification;
@@ -151,8 +163,7 @@ static int handle_exception_nmi(struct vitrine_vcpu *vcpu)
 
 	if ((info & INTR_INFO_INTR_TYPE_MASK) == INTR_TYPE_NMI_INTR)
 		return EXIT_RESUME;
-	if (info & INTR_INFO_UNBLOCK_NMI && vector != X86_TRAP_DF)
-		restore_nmi_blocking(vcpu);
+	restore_nmi_blocking_of_exception(vcpu);
 	switch (vector) {
 	case X86_TRAP_DB:
 		return handle_debug_exception(vcpu);
@@ -516,6 +527,8 @@ static noinline void settle_events(struct vitrine_vcpu *vcpu)
 
 void vmx_settle_exit(struct vitrine_vcpu *vcpu)
 {
+	if (vcpu->exit.reason == EXIT_REASON_EXCEPTION_NMI)
+		restore_nmi_blocking_of_exception(vcpu);
 	if (vcpu->events.entering || vcpu->exit.vectoring_info & VECTORING_INFO_VALID_MASK)
 		settle_events(vcpu);
 	vcpu->exit.vectoring_info = 0;
