@@ -218,6 +218,7 @@ int vitrine_sregs_set(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs)
 
 	vector = find_first_bit((const unsigned long *)sregs->interrupt_bitmap, KVM_NR_INTERRUPTS);
 	if (vector < KVM_NR_INTERRUPTS) {
+		vcpu->irq_from = VITRINE_IRQ_FROM_STATE;
 		vcpu->events.interrupt.injected = true;
 		vcpu->events.interrupt.soft = false;
 		vcpu->events.interrupt.nr = vector;

@@ -140,6 +140,7 @@ int vitrine_vcpu_events_set(struct vitrine_vcpu *vcpu, const struct kvm_vcpu_eve
 	collect_nmis(vcpu);
 	set_exception(vcpu, in);
 
+	vcpu->irq_from = VITRINE_IRQ_FROM_STATE;
 	events->interrupt.injected = in->interrupt.injected;
 	events->interrupt.nr = in->interrupt.nr;
 	events->interrupt.soft = in->interrupt.soft;

@@ -5,6 +5,8 @@
  * build: -lpthread
  */
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -70,6 +72,11 @@ FIXTURE_TEARDOWN(steer_irq)
 	test_steer_free(&self->t);
 }
 
+static void do_nothing(int signal)
+{
+	(void)signal;
+}
+
 static int ask_about(struct test_steer *t, uint32_t action, uint8_t vector)
 {
 	struct vitrine_rule rule = test_rule(VITRINE_ON_INTERRUPT, action, vector, vector);
@@ -116,6 +123,37 @@ TEST_F(steer_irq, is_asked_about_and_goes_on)
 	test_irq_window(t->vcpu);
 	EXPECT_EQ(3, test_irq_count(t->vcpu));
 	EXPECT_EQ(-ETIMEDOUT, test_next_event(t->fd, &event, 0));
+}
+
+/* The VMM writes the vCPU's state while it waits, as one does that moves a guest. */
+TEST_F(steer_irq, is_taken_away_from_a_vcpu_that_was_set)
+{
+	struct test_steer *t = &self->t;
+	struct vitrine_exit_event event;
+	struct kvm_vcpu_events events;
+
+	signal(SIGUSR1, do_nothing);
+	ASSERT_EQ(0, ask_about(t, VITRINE_DO_ASK, VECTOR));
+	send_to_self(t, VECTOR);
+	begin_window(t);
+	ASSERT_EQ(0, test_next_event(t->fd, &event, TEST_LONG_MS));
+	pthread_kill(t->runner, SIGUSR1);
+	pthread_join(t->runner, NULL);
+	ASSERT_EQ(EINTR, t->error);
+	ASSERT_EQ(0, ioctl(t->vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
+	EXPECT_EQ(1, events.interrupt.injected);
+	EXPECT_EQ(VECTOR, events.interrupt.nr);
+	ASSERT_EQ(0, ioctl(t->vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
+	test_steer_start(t);
+	EXPECT_EQ(0, test_answer(t->fd, event.seq, VITRINE_DONE));
+	ASSERT_TRUE(test_steer_ended_well(t));
+	EXPECT_EQ(0, test_irq_count(t->vcpu));
+	ASSERT_EQ(0, test_set_rules(t->fd, NULL, 0));
+	EXPECT_EQ(0, apic_x2(t->vcpu, APIC_ISR + 0x10 * (VECTOR / 32)));
+	/* A lower one gets through. */
+	send_to_self(t, VECTOR - 0x10);
+	test_irq_window(t->vcpu);
+	EXPECT_EQ(1, test_irq_count(t->vcpu));
 }
 
 TEST_F(steer_irq, is_taken_away)

@@ -230,15 +230,22 @@ static void write_ocw2(struct vitrine_i8259 *pair, unsigned int index, u8 value)
 		chip->priority_add = (pin + 1) & 7;
 }
 
+/* Not what the acknowledge cycle ended (AEOI), nor what never was in service (spurious). */
+static void end_serviced(struct vitrine_i8259 *pair, unsigned int index, unsigned int pin)
+{
+	if (pair->chip[index].isr & 1u << pin)
+		end_pin(pair, index, pin);
+}
+
 void vitrine_i8259_end(struct vitrine_i8259 *pair, u8 vector)
 {
 	u8 pin = vector & 7;
 
 	if ((vector & 0xf8) == pair->chip[MASTER].irq_base) {
-		end_pin(pair, MASTER, pin);
+		end_serviced(pair, MASTER, pin);
 	} else if ((vector & 0xf8) == pair->chip[SLAVE].irq_base) {
-		end_pin(pair, SLAVE, pin);
-		end_pin(pair, MASTER, CASCADE_PIN);
+		end_serviced(pair, SLAVE, pin);
+		end_serviced(pair, MASTER, CASCADE_PIN);
 	}
 	update_cascade(pair);
 }

@@ -313,18 +313,22 @@ int vitrine_irq_ack(struct vitrine_vcpu *vcpu)
 	return vector;
 }
 
+static bool is_serviced(const struct vitrine_vcpu *vcpu, u8 vector)
+{
+	return vcpu->lapic && vitrine_lapic_serviced_vector(vcpu->lapic) == vector;
+}
+
 void vitrine_irq_end(struct vitrine_vcpu *vcpu, u8 vector)
 {
-	switch (vcpu->irq_from & ~VITRINE_IRQ_ASKED) {
-	case VITRINE_IRQ_FROM_PIC:
+	u8 from = vcpu->irq_from & ~VITRINE_IRQ_ASKED;
+
+	if (from == VITRINE_IRQ_FROM_USER)
+		return;
+	/* The VMM may have set the controllers meanwhile. */
+	if (from != VITRINE_IRQ_FROM_PIC && is_serviced(vcpu, vector))
+		vitrine_lapic_end_service(vcpu->lapic);
+	else if (from != VITRINE_IRQ_FROM_LAPIC && vcpu->vm->irq.pic)
 		vitrine_pic_end(vcpu->vm->irq.pic, vector);
-		break;
-	case VITRINE_IRQ_FROM_LAPIC:
-		/* Unless the VMM has set the APIC meanwhile. */
-		if (vitrine_lapic_serviced_vector(vcpu->lapic) == vector)
-			vitrine_lapic_end_service(vcpu->lapic);
-		break;
-	}
 }
 
 void vitrine_irq_delivery_changed(struct vitrine_vcpu *vcpu)

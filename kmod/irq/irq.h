@@ -84,6 +84,7 @@ bool vitrine_irq_takes_queued(struct vitrine_vcpu *vcpu);
 int vitrine_irq_ack(struct vitrine_vcpu *vcpu);
 /* Values of vcpu->irq_from, and a bit in it: an exit policy was asked about that interrupt. */
 enum {
+	VITRINE_IRQ_FROM_STATE,		/* the VMM has set it with the vCPU's other state */
 	VITRINE_IRQ_FROM_USER,		/* a PIC in userspace */
 	VITRINE_IRQ_FROM_PIC,
 	VITRINE_IRQ_FROM_LAPIC,

@@ -176,6 +176,25 @@ static bool test_level(void)
 	return true;
 }
 
+/* Ended for the guest: the pin of that vector, once, and nothing that is not in service. */
+static bool test_end(void)
+{
+	struct vitrine_i8259 pair;
+
+	initialize(&pair, 1);
+	pulse(&pair, 11);
+	CHECK(vitrine_i8259_ack(&pair) == SLAVE_BASE + 3);
+	pair.ended = 0;
+	vitrine_i8259_end(&pair, SLAVE_BASE + 3);
+	CHECK(!pair.chip[0].isr && !pair.chip[1].isr);
+	CHECK(pair.ended == (1u << 11 | 1u << 2));
+	pair.ended = 0;
+	vitrine_i8259_end(&pair, SLAVE_BASE + 3);
+	vitrine_i8259_end(&pair, 0xf0);
+	CHECK(!pair.ended);
+	return true;
+}
+
 static bool test_rotation(void)
 {
 	struct vitrine_i8259 pair;
@@ -375,6 +394,7 @@ static const struct tap_test tests[] = {
 	{ "requests coalesce, masks hold them", test_coalescing_and_masks },
 	{ "spurious interrupt", test_spurious },
 	{ "level-triggered pins", test_level },
+	{ "ended for the guest", test_end },
 	{ "rotation and specific EOI", test_rotation },
 	{ "automatic EOI", test_auto_eoi },
 	{ "special mask mode", test_special_mask },
