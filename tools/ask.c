@@ -282,21 +282,16 @@ static void catch_signals(void)
 
 static int run(struct ask *ask)
 {
-	struct vitrine_monitor *monitor = NULL;
+	struct vitrine_monitor *monitor;
 	struct ask_script script = { 0 };
 	struct vitrine_error err;
-	struct vitrine *dev;
 	int ret = EXIT_HOST;
 
 	if (ask->next && vms_wait_next(&ask->vm_id))
 		return EXIT_HOST;
-	dev = vitrine_open(ask->device, &err);
-	if (dev)
-		monitor = vitrine_monitor_attach(dev, ask->vm_id, VITRINE_ATTACH_STEER, &err);
-	if (!monitor) {
-		complain("%s", err.text);
-		goto out;
-	}
+	monitor = vms_attach(ask->device, ask->vm_id, VITRINE_ATTACH_STEER);
+	if (!monitor)
+		return EXIT_HOST;
 	catch_signals();
 	if ((ask->script && ask_script_start(&script, ask->script, &err)) ||
 	    (ask->limit_ms && vitrine_event_limit(monitor, ask->limit_ms, &err)) ||
@@ -308,8 +303,6 @@ static int run(struct ask *ask)
 	vitrine_monitor_detach(monitor);
 	if (script.pid > 0)
 		ask_script_end(&script);
-out:
-	vitrine_close(dev);
 	return ret;
 }
 

@@ -382,26 +382,24 @@ static int run(struct request *request)
 	uint32_t flags = request->verb == MEM_WRITE ? VITRINE_ATTACH_CONTROL : 0;
 	struct mem *mem = &request->mem;
 	struct vitrine_error err;
-	struct vitrine *dev;
-	int ret = -1;
+	int ret;
 
 	if (request->physical)
 		mem->vcpu = -1;
 	if (request->verb == MEM_SEARCH && !request->has_range)
 		choose_end(mem);
-	dev = vitrine_open(request->device, &err);
-	if (dev)
-		mem->monitor = vitrine_monitor_attach(dev, mem->vm_id, flags, &err);
-	if (mem->monitor && request->verb == MEM_DUMP)
+	mem->monitor = vms_attach(request->device, mem->vm_id, flags);
+	if (!mem->monitor)
+		return EXIT_HOST;
+	if (request->verb == MEM_DUMP)
 		ret = dump(request, &err);
-	else if (mem->monitor && request->verb == MEM_SEARCH)
+	else if (request->verb == MEM_SEARCH)
 		ret = mem_search(mem, &err);
-	else if (mem->monitor)
+	else
 		ret = write_bytes(request, &err);
 	if (ret)
 		complain("%s", err.text);
 	vitrine_monitor_detach(mem->monitor);
-	vitrine_close(dev);
 	return finish_output(ret ? EXIT_HOST : EXIT_OK);
 }
 

@@ -75,11 +75,7 @@ static int parse(int argc, char **argv, const char *usage, struct request *reque
 			return -1;
 		}
 	}
-	if (optind != argc - 1) {
-		complain("%s: %s", argv[0], optind < argc ? "one VM at a time" : "which VM?");
-		return -1;
-	}
-	return vms_parse_id(argv[optind], &request->vm_id) ? 0 : -1;
+	return vms_take_id(argc, argv, &request->vm_id) ? 0 : -1;
 }
 
 static int with_monitor(int argc, char **argv, const char *usage,
@@ -87,21 +83,19 @@ static int with_monitor(int argc, char **argv, const char *usage,
 				  struct vitrine_error *err))
 {
 	struct request request = { .vcpu = -1 };
-	struct vitrine_monitor *monitor = NULL;
+	struct vitrine_monitor *monitor;
 	struct vitrine_error err;
-	struct vitrine *dev;
 	int ret = parse(argc, argv, usage, &request);
 
 	if (ret)
 		return ret < 0 ? EXIT_USAGE : finish_output(EXIT_OK);
-	dev = vitrine_open(request.device, &err);
-	if (dev)
-		monitor = vitrine_monitor_attach(dev, request.vm_id, VITRINE_ATTACH_CONTROL, &err);
-	ret = monitor ? fn(monitor, &request, &err) : -1;
+	monitor = vms_attach(request.device, request.vm_id, VITRINE_ATTACH_CONTROL);
+	if (!monitor)
+		return EXIT_HOST;
+	ret = fn(monitor, &request, &err);
 	if (ret < 0)
 		complain("%s", err.text);
 	vitrine_monitor_detach(monitor);
-	vitrine_close(dev);
 	return ret < 0 ? EXIT_HOST : EXIT_OK;
 }
 

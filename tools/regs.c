@@ -89,11 +89,7 @@ static int parse(int argc, char **argv, struct request *request)
 			return -1;
 		}
 	}
-	if (optind != argc - 1) {
-		complain(optind < argc ? "regs: one VM at a time" : "regs: which VM?");
-		return -1;
-	}
-	return vms_parse_id(argv[optind], &request->vm_id) ? 0 : -1;
+	return vms_take_id(argc, argv, &request->vm_id) ? 0 : -1;
 }
 
 static int show(struct vitrine_monitor *monitor, const struct request *request,
@@ -176,9 +172,8 @@ static int change(struct vitrine_monitor *monitor, const struct request *request
 int command_regs(int argc, char **argv)
 {
 	struct request request = { 0 };
-	struct vitrine_monitor *monitor = NULL;
+	struct vitrine_monitor *monitor;
 	struct vitrine_error err;
-	struct vitrine *dev;
 	int ret = parse(argc, argv, &request);
 
 	if (ret)
@@ -187,19 +182,13 @@ int command_regs(int argc, char **argv)
 		complain("--set wants one vCPU");
 		return EXIT_USAGE;
 	}
-	dev = vitrine_open(request.device, &err);
-	if (dev)
-		monitor = vitrine_monitor_attach(dev, request.vm_id,
-						 request.nr_sets ? VITRINE_ATTACH_CONTROL : 0,
-						 &err);
-	if (monitor && request.nr_sets)
-		ret = change(monitor, &request, &err);
-	else if (monitor)
-		ret = show(monitor, &request, &err);
-	if (!monitor || ret)
+	monitor = vms_attach(request.device, request.vm_id,
+			     request.nr_sets ? VITRINE_ATTACH_CONTROL : 0);
+	if (!monitor)
+		return EXIT_HOST;
+	ret = request.nr_sets ? change(monitor, &request, &err) : show(monitor, &request, &err);
+	if (ret)
 		complain("%s", err.text);
-	ret = !monitor || ret ? EXIT_HOST : EXIT_OK;
 	vitrine_monitor_detach(monitor);
-	vitrine_close(dev);
-	return finish_output(ret);
+	return finish_output(ret ? EXIT_HOST : EXIT_OK);
 }

@@ -258,7 +258,6 @@ int command_trace(int argc, char **argv)
 {
 	struct trace *trace = calloc(1, sizeof(*trace));
 	struct vitrine_error err = { 0 };
-	struct vitrine *dev;
 	int code = EXIT_OK;
 
 	if (!trace)
@@ -276,18 +275,10 @@ int command_trace(int argc, char **argv)
 	code = EXIT_HOST;
 	if (trace->options.next && vms_wait_next(&trace->options.vm_id))
 		goto out_free;
-	dev = vitrine_open(trace->options.device, &err);
-	if (!dev) {
-		complain("%s", err.text);
+	trace->monitor = vms_attach(trace->options.device, trace->options.vm_id,
+				    trace->options.nr_rules ? VITRINE_ATTACH_STEER : 0);
+	if (!trace->monitor)
 		goto out_free;
-	}
-	trace->monitor = vitrine_monitor_attach(dev, trace->options.vm_id,
-						trace->options.nr_rules ? VITRINE_ATTACH_STEER : 0,
-						&err);
-	if (!trace->monitor) {
-		complain("%s", err.text);
-		goto out_close;
-	}
 	if (trace->options.output) {
 		trace->chrome.to = fopen(trace->options.output, "we");
 		if (!trace->chrome.to) {
@@ -311,8 +302,6 @@ out_detach:
 	for (unsigned int i = 0; i < trace->nr; i++)
 		free(trace->sources[i]);
 	vitrine_monitor_detach(trace->monitor);
-out_close:
-	vitrine_close(dev);
 out_free:
 	free(trace);
 	return code;

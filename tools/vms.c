@@ -3,6 +3,7 @@
  * VMs as tables, and their values as text.
  */
 #include <errno.h>
+#include <getopt.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,6 +90,22 @@ struct vitrine_watch *vms_open(void)
 	return watch;
 }
 
+struct vitrine_monitor *vms_attach(const char *device, uint64_t vm_id, uint32_t flags)
+{
+	struct vitrine_monitor *monitor = NULL;
+	struct vitrine_error err;
+	struct vitrine *dev;
+
+	dev = vitrine_open(device, &err);
+	if (dev)
+		monitor = vitrine_monitor_attach(dev, vm_id, flags, &err);
+	if (!monitor)
+		complain("%s", err.text);
+	/* The monitor is a descriptor of its own. */
+	vitrine_close(dev);
+	return monitor;
+}
+
 bool vms_parse_id(const char *text, uint64_t *id)
 {
 	unsigned long long value;
@@ -102,6 +119,14 @@ bool vms_parse_id(const char *text, uint64_t *id)
 	}
 	*id = value;
 	return true;
+}
+
+bool vms_take_id(int argc, char **argv, uint64_t *id)
+{
+	if (optind == argc - 1)
+		return vms_parse_id(argv[optind], id);
+	complain("%s: %s", argv[0], optind < argc ? "one VM at a time" : "which VM?");
+	return false;
 }
 
 void vms_clean_name(char *name)

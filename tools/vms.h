@@ -28,8 +28,12 @@ void vms_free(struct vms *vms);
 
 /* Connects, or complains and returns NULL. */
 struct vitrine_watch *vms_open(void);
+/* Attaches; NULL, with a complaint. @device: NULL for the usual one. */
+struct vitrine_monitor *vms_attach(const char *device, uint64_t vm_id, uint32_t flags);
 /* A VM's id from the command line; false, with a complaint, if it is none. */
 bool vms_parse_id(const char *text, uint64_t *id);
+/* The same of the one word that getopt_long() has left of a command line. */
+bool vms_take_id(int argc, char **argv, uint64_t *id);
 
 /* Waits for a VM that the caller may see to be created; 0, or a negative errno, complained of. */
 int vms_wait_next(uint64_t *vm_id);
