@@ -33,19 +33,7 @@ GUEST_CODE(guest_spin, "1: " GUEST_SYNC "xor %ebx, %ebx\n"
 	   "2: xor %eax, %eax\nxor %ecx, %ecx\npush %rbx\ncpuid\npop %rbx\ninc %ebx\n"
 	   "cmp %esi, %ebx\njne 2b\njmp 1b\n");
 
-FIXTURE(steer) {
-	struct test_steer t;
-};
-
-FIXTURE_SETUP(steer)
-{
-	test_steer_create(&self->t);
-}
-
-FIXTURE_TEARDOWN(steer)
-{
-	test_steer_free(&self->t);
-}
+TEST_STEER_FIXTURE(steer)
 
 static const struct vitrine_rule every_cpuid = {
 	.on = VITRINE_ON_CPUID, .action = VITRINE_DO_ASK, .vcpu = VITRINE_ALL_VCPUS,

@@ -47,19 +47,7 @@ GUEST_CODE32(str_16of32, START "mov $-1, %edx\nstr %dx\n" END);
 GUEST_CODE32(lldt32, START "lldt %si\n" END);
 GUEST_CODE32(ltr32, START "ltr %si\n" END);
 
-FIXTURE(table) {
-	struct test_steer t;
-};
-
-FIXTURE_SETUP(table)
-{
-	test_steer_create(&self->t);
-}
-
-FIXTURE_TEARDOWN(table)
-{
-	test_steer_free(&self->t);
-}
+TEST_STEER_FIXTURE(table)
 
 /* Its selectors; LAST has no room for a descriptor of 64-bit mode. */
 enum {

@@ -64,19 +64,7 @@ GUEST_CODE(guest_ud, "1: " GUEST_SYNC "ud2\njmp 1b\n");
 GUEST_CODE(guest_pf, "1: " GUEST_SYNC "mov $0x7000000000, %rbx\nmov %al, (%rbx)\njmp 1b\n");
 GUEST_CODE(guest_vmcall, "1: " GUEST_SYNC "mov $77, %eax\nvmcall\nmov %rax, %r8\njmp 1b\n");
 
-FIXTURE(steer) {
-	struct test_steer t;
-};
-
-FIXTURE_SETUP(steer)
-{
-	test_steer_create(&self->t);
-}
-
-FIXTURE_TEARDOWN(steer)
-{
-	test_steer_free(&self->t);
-}
+TEST_STEER_FIXTURE(steer)
 
 TEST_F(steer, cpuid_is_answered)
 {

@@ -44,19 +44,7 @@ GUEST_CODE(load16, START "movdqu (%rsi), %xmm1\nmovq %xmm1, %r8\npsrldq $8, %xmm
 	   "movq %xmm1, %r9\njmp 1b\n");
 GUEST_CODE(movs, START "mov $0x10000, %edi\nmov $3, %ecx\nrep movsb\njmp 1b\n");
 
-FIXTURE(value) {
-	struct test_steer t;
-};
-
-FIXTURE_SETUP(value)
-{
-	test_steer_create(&self->t);
-}
-
-FIXTURE_TEARDOWN(value)
-{
-	test_steer_free(&self->t);
-}
+TEST_STEER_FIXTURE(value)
 
 static int put(int fd, const struct vitrine_exit_event *event, uint32_t verdict, uint32_t flags,
 	       uint64_t value)

@@ -28,6 +28,19 @@ struct test_steer {
 /* A VM of one vCPU, and a monitor that steers it. */
 void test_steer_create(struct test_steer *steer);
 void test_steer_free(struct test_steer *steer);
+/* A fixture that is one of these, for tests that need nothing else: self->t. */
+#define TEST_STEER_FIXTURE(name)				\
+	FIXTURE(name) {						\
+		struct test_steer t;				\
+	};							\
+	FIXTURE_SETUP(name)					\
+	{							\
+		test_steer_create(&self->t);			\
+	}							\
+	FIXTURE_TEARDOWN(name)					\
+	{							\
+		test_steer_free(&self->t);			\
+	}
 /* Loads code and runs it to its first sync point. */
 void test_steer_load(struct test_steer *steer, const char *code, size_t bytes);
 /* RSI, RDI and RBX of the guest */
