@@ -61,14 +61,20 @@ ticks_between()
 }
 
 # How often each process has made getppid and getuid, 0x6e and 0x66. RAX of the trace's records is
-# the number, and bit 12 of CR3 is set for the kernel's programs.
+# the number, and bit 12 of CR3 is set for the kernel's programs. A process ends by exit_group,
+# 0xe7: the next one may be given the same tables.
 count_calls()
 {
 	# shellcheck disable=SC2020 # characters are meant
-	grep -E '"rax":"0x6[6e]"' "$out" | tr '{,' '\n\n' | grep '^"cr3"\|^"rax"' | tr -d '"' |
-		awk -F : '
+	grep -E '"rax":"0x(6[6e]|e7)"' "$out" | tr '{,' '\n\n' | grep '^"cr3"\|^"rax"' |
+		tr -d '"' | awk -F : '
 			$1 == "cr3" { cr3 = $2 }
-			$1 == "rax" && cr3 ~ /[13579bdf]...$/ { made["CR3 " cr3 ": call " $2]++ }
+			$1 == "rax" && cr3 ~ /[13579bdf]...$/ {
+				if ($2 != "0xe7")
+					made["CR3 " cr3 ", process " lives[cr3] + 1 ": call " $2]++
+				else
+					lives[cr3]++
+			}
 			END { for (what in made) print what ", " made[what] " times" }' >"$tmp/calls"
 	sed 's/^/# /' "$tmp/calls"
 }
