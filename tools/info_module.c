@@ -128,6 +128,31 @@ int info_device(struct json_object *root, const char *path)
 	return -1;
 }
 
+/* What the CPU offers and the parameters allow: so VMs created now are run. */
+void info_features(struct json_object *root, int fd)
+{
+	struct vitrine_caps caps;
+	unsigned int i;
+
+	if (fd < 0 || ioctl(fd, VITRINE_GET_CAPS, &caps))
+		return;
+
+	const struct {
+		const char *name;
+		bool used;
+	} features[] = {
+		{ "EPT", caps.ept_in_use },
+		{ "VPID", caps.vpid_in_use },
+		{ "TPR shadow", caps.tpr_shadow_in_use },
+		{ "APIC virtualization", caps.apicv_in_use },
+		{ "page-modification log", caps.pml_in_use },
+	};
+
+	for (i = 0; i < ARRAY_SIZE(features); i++)
+		info_add(root, "VMs use", features[i].name, INFO_PLAIN, NULL, "%s",
+			 features[i].used ? "yes" : "no");
+}
+
 static bool module_is_loaded(const char *name)
 {
 	char path[128];
