@@ -12,6 +12,7 @@
 #include <linux/module.h>
 #include <linux/nospec.h>
 #include <vitrine.h>
+#include <asm/cpufeature.h>
 
 #include "backend.h"
 #include "cpuid.h"
@@ -39,9 +40,11 @@ static const int extensions[NR_CAPS] = {
 	[KVM_CAP_USER_MEMORY] = 1,
 	[KVM_CAP_SET_TSS_ADDR] = 1,
 	[KVM_CAP_EXT_CPUID] = 1,
+	[KVM_CAP_CLOCKSOURCE] = 1,
 	[KVM_CAP_NR_VCPUS] = 1,
 	[KVM_CAP_NR_MEMSLOTS] = VITRINE_MAX_SLOTS,
 	[KVM_CAP_PIT] = 1,
+	[KVM_CAP_NOP_IO_DELAY] = 1,
 	[KVM_CAP_MP_STATE] = 1,
 	[KVM_CAP_COALESCED_MMIO] = KVM_COALESCED_MMIO_PAGE_OFFSET,
 	[KVM_CAP_SYNC_MMU] = 1,
@@ -60,12 +63,12 @@ static const int extensions[NR_CAPS] = {
 	[KVM_CAP_IOEVENTFD] = 1,
 	[KVM_CAP_SET_IDENTITY_MAP_ADDR] = 1,
 	[KVM_CAP_ADJUST_CLOCK] = VITRINE_CLOCK_FLAGS,
+	[KVM_CAP_INTERNAL_ERROR_DATA] = 1,
 	[KVM_CAP_VCPU_EVENTS] = 1,
 	[KVM_CAP_DEBUGREGS] = 1,
 	[KVM_CAP_X86_ROBUST_SINGLESTEP] = 1,
 	[KVM_CAP_ENABLE_CAP] = 1,
 	[KVM_CAP_XSAVE] = 1,
-	[KVM_CAP_XCRS] = 1,
 	[KVM_CAP_GET_TSC_KHZ] = 1,
 	[KVM_CAP_MAX_VCPUS] = VITRINE_MAX_VCPUS,
 	[KVM_CAP_MAX_VCPU_ID] = VITRINE_MAX_VCPU_IDS,
@@ -85,6 +88,7 @@ static const int extensions[NR_CAPS] = {
 	[KVM_CAP_IMMEDIATE_EXIT] = 1,
 	[KVM_CAP_GET_MSR_FEATURES] = 1,
 	[KVM_CAP_SYNC_REGS] = KVM_SYNC_X86_VALID_FIELDS,
+	[KVM_CAP_NESTED_STATE] = sizeof(struct kvm_nested_state),
 	[KVM_CAP_COALESCED_PIO] = 1,
 	[KVM_CAP_DIRTY_LOG_RING] = VITRINE_DIRTY_RING_MAX_BYTES,
 	[KVM_CAP_DIRTY_LOG_RING_ACQ_REL] = VITRINE_DIRTY_RING_MAX_BYTES,
@@ -126,6 +130,8 @@ long vitrine_dev_extension(struct vitrine_vm *vm, unsigned long cap)
 	switch (cap) {
 	case KVM_CAP_VAPIC:
 		return !has_apicv(vm);
+	case KVM_CAP_XCRS:
+		return boot_cpu_has(X86_FEATURE_XSAVE);
 	case KVM_CAP_XSAVE2:
 		return vitrine_fpu_image_bytes();
 	case KVM_CAP_X86_DISABLE_EXITS:

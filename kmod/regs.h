@@ -101,5 +101,6 @@ extern const struct vitrine_ioctl vitrine_regs_ioctls[];	/* GET/SET_REGS */
 extern const struct vitrine_ioctl vitrine_sregs_ioctls[];	/* GET/SET_SREGS, GET/SET_SREGS2 */
 extern const struct vitrine_ioctl vitrine_debug_ioctls[];	/* DEBUGREGS, SET_GUEST_DEBUG */
 extern const struct vitrine_ioctl vitrine_vcpu_state_ioctls[];	/* VCPU_EVENTS, MP_STATE */
+extern const struct vitrine_ioctl vitrine_nested_ioctls[];	/* NESTED_STATE */
 
 #endif

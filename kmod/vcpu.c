@@ -233,6 +233,7 @@ static const struct vitrine_ioctl *const vcpu_tables[] = {
 	vitrine_sregs_ioctls,
 	vitrine_debug_ioctls,
 	vitrine_vcpu_state_ioctls,
+	vitrine_nested_ioctls,
 	vitrine_fpu_ioctls,
 	vitrine_cpuid_vcpu_ioctls,
 	vitrine_msr_vcpu_ioctls,

@@ -304,6 +304,9 @@ static long set_disabled_quirks(struct vitrine_vm *vm, u64 quirks)
 	return 0;
 }
 
+#define KNOWN_DISABLE_EXITS	(KVM_X86_DISABLE_EXITS_MWAIT | KVM_X86_DISABLE_EXITS_HLT | \
+				 KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_CSTATE)
+
 u32 vitrine_vm_disable_exits(void)
 {
 	u32 exits = KVM_X86_DISABLE_EXITS_HLT | KVM_X86_DISABLE_EXITS_PAUSE;
@@ -355,9 +358,10 @@ static long vm_ioctl_enable_cap(void *obj, struct vitrine_ioctl_arg *arg)
 	case KVM_CAP_DISABLE_QUIRKS:
 		return set_disabled_quirks(vm, cap->args[0]);
 	case KVM_CAP_X86_DISABLE_EXITS:
-		if (cap->args[0] & ~(u64)vitrine_vm_disable_exits())
-			return refuse_args(cap, vitrine_vm_disable_exits());
-		vm->disabled_exits |= cap->args[0];
+		/* As KVM: what this host cannot do without exits goes on with them. */
+		if (cap->args[0] & ~(u64)KNOWN_DISABLE_EXITS)
+			return refuse_args(cap, KNOWN_DISABLE_EXITS);
+		vm->disabled_exits |= cap->args[0] & vitrine_vm_disable_exits();
 		return 0;
 	case KVM_CAP_EXIT_ON_EMULATION_FAILURE:
 		if (cap->args[0] & ~1ULL)

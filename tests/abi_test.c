@@ -77,7 +77,6 @@ TEST_F(abi, extensions)
 {
 	EXPECT_EQ(1, ioctl(self->vm->dev_fd, KVM_CHECK_EXTENSION, KVM_CAP_USER_MEMORY));
 	EXPECT_EQ(1, ioctl(self->vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT));
-	EXPECT_EQ(0, ioctl(self->vm->dev_fd, KVM_CHECK_EXTENSION, KVM_CAP_NESTED_STATE));
 	EXPECT_EQ(0, ioctl(self->vm->dev_fd, KVM_CHECK_EXTENSION, KVM_CAP_HYPERV));
 	EXPECT_EQ(0, ioctl(self->vm->dev_fd, KVM_CHECK_EXTENSION, 0xffff));
 	EXPECT_EQ(0, ioctl(self->vm->dev_fd, KVM_CHECK_EXTENSION, -1ul));
