@@ -82,13 +82,13 @@
 #endif
 
 /* One page of another address space, whose mmap_lock is held: 1, or less if there is none. */
-static inline long vitrine_get_page_remote(struct mm_struct *mm, unsigned long address,
+static inline long vitrine_pin_page_remote(struct mm_struct *mm, unsigned long address,
 					   unsigned int flags, struct page **page, int *locked)
 {
 #ifdef HAVE_GUP_REMOTE_VMAS
-	return get_user_pages_remote(mm, address, 1, flags, page, NULL, locked);
+	return pin_user_pages_remote(mm, address, 1, flags, page, NULL, locked);
 #else
-	return get_user_pages_remote(mm, address, 1, flags, page, locked);
+	return pin_user_pages_remote(mm, address, 1, flags, page, locked);
 #endif
 }
 

@@ -24,32 +24,32 @@
 /* Up to 16 MiB of memory need no allocation. */
 #define STACK_WORDS	64
 
-static void mark(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot, gfn_t gfn)
+/* Test first: most writes to a logged page find the bit set, and a locked operation is dear. */
+static void mark(unsigned long *bitmap, unsigned long bit)
 {
-	unsigned long bit = gfn - slot->base_gfn;
-
-	if (!slot->dirty_bitmap)
-		vitrine_dirty_ring_push(vcpu, slot, gfn);
-	/*
-	 * Test first: most writes to a logged page find the bit set, and a locked operation is
-	 * dear.
-	 */
-	else if (!test_bit(bit, slot->dirty_bitmap))
-		set_bit(bit, slot->dirty_bitmap);
+	if (!test_bit(bit, bitmap))
+		set_bit(bit, bitmap);
 }
 
 void vitrine_dirty_mark(struct vitrine_memslot *slot, gfn_t gfn)
 {
-	struct vitrine_vcpu *vcpu = NULL;
+	unsigned long *bitmap = READ_ONCE(slot->dirty_bitmap);
+	struct vitrine_vcpu *vcpu;
 
-	if (!slot->dirty_bitmap) {
-		vcpu = vitrine_vcpu_current();
-		if (!vcpu) {
-			pr_warn_ratelimited("dirty ring: a write without a vCPU is not logged\n");
-			return;
-		}
+	if (bitmap) {
+		/*
+		 * What was written comes before the question whether that is known. Pairs with the
+		 * exchange that takes a word: its VMM sees the data, or the bit is seen gone here.
+		 */
+		smp_mb();
+		mark(bitmap, gfn - slot->base_gfn);
+		return;
 	}
-	mark(vcpu, slot, gfn);
+	vcpu = vitrine_vcpu_current();
+	if (vcpu)
+		vitrine_dirty_ring_push(vcpu, slot, gfn);
+	else
+		pr_warn_ratelimited("dirty ring: a write without a vCPU is not logged\n");
 }
 
 void vitrine_dirty_mark_logged(struct vitrine_vcpu *vcpu, const u64 *gpas, unsigned int nr)
@@ -62,8 +62,13 @@ void vitrine_dirty_mark_logged(struct vitrine_vcpu *vcpu, const u64 *gpas, unsig
 		gfn_t gfn = gpas[nr] >> PAGE_SHIFT;
 
 		slot = vitrine_memslot_find(srcu_dereference(vm->slots, &vm->srcu), gfn);
-		if (slot && vitrine_memslot_is_logged(slot))
-			mark(vcpu, slot, gfn);
+		if (!slot || !vitrine_memslot_is_logged(slot))
+			continue;
+		/* With a vCPU, that there is a bitmap does not change any more. */
+		if (slot->dirty_bitmap)
+			mark(slot->dirty_bitmap, gfn - slot->base_gfn);
+		else
+			vitrine_dirty_ring_push(vcpu, slot, gfn);
 	}
 	srcu_read_unlock(&vm->srcu, idx);
 }

@@ -16,6 +16,7 @@
 #include <linux/preempt.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/srcu.h>
 #include <linux/vmalloc.h>
 
 #include "dirty_ring.h"
@@ -32,16 +33,24 @@ static u32 reserved_entries(const struct vitrine_vm *vm)
 	return RESERVED_ENTRIES + vm->hw_log_entries;
 }
 
-/* Of slots that are there already. There is no vCPU that could be marking in one. */
+/*
+ * Of slots that are there already. There is no vCPU that could be marking in one, but there may be
+ * a monitor that writes.
+ */
 static void drop_bitmaps(struct vitrine_vm *vm)
 {
 	struct vitrine_memslot *slot;
+	unsigned long *bitmap;
 	unsigned long id;
 
 	lockdep_assert_held(&vm->slots_lock);
 	xa_for_each(&vm->slot_by_id, id, slot) {
-		kvfree(slot->dirty_bitmap);
-		slot->dirty_bitmap = NULL;
+		bitmap = slot->dirty_bitmap;
+		if (!bitmap)
+			continue;
+		WRITE_ONCE(slot->dirty_bitmap, NULL);
+		synchronize_srcu_expedited(&vm->srcu);
+		kvfree(bitmap);
 	}
 }
 

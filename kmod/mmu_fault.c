@@ -128,13 +128,6 @@ static int frame_get(struct vitrine_vcpu *vcpu, unsigned long hva, bool write, b
 	}
 found:
 	frame->pfn = page_to_pfn(frame->page);
-	/*
-	 * From now on it counts as dirty: whatever cleans a page takes its translations away first,
-	 * so the guest can write only while this holds, and a translation can go without another
-	 * word.
-	 */
-	if (frame->writable && !PageDirty(frame->page) && !PageReserved(frame->page))
-		SetPageDirty(frame->page);
 	return 0;
 }
 
@@ -240,6 +233,19 @@ static bool add_table(struct vitrine_vm *vm, struct vitrine_mmu_cache *cache, u6
 	return true;
 }
 
+/*
+ * From now on the page counts as dirty: whatever cleans it takes its translations away first, so
+ * the guest can write only while this holds, and a translation can go without another word. That
+ * is so under mmu->lock, the sequence checked, and not before: a page that is written back at the
+ * same time would stay dirty with nobody to know of it.
+ */
+static void frame_dirty(const struct host_frame *frame)
+{
+	if (frame->page && frame->writable && !PageDirty(frame->page) &&
+	    !PageReserved(frame->page))
+		SetPageDirty(frame->page);
+}
+
 /* mmu->lock is held, for reading at least, and the sequence was checked. */
 static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
 		     const struct mem_fault *fault, const struct host_frame *frame)
@@ -253,6 +259,7 @@ static int map_frame(struct vitrine_vcpu *vcpu, struct vitrine_memslot *slot,
 		     (fault->write || hw_log || !vitrine_memslot_is_logged(slot));
 	u64 *table = vm->mmu.root, *entry, old, new;
 
+	frame_dirty(frame);
 	if (nx_split)
 		target = 1;
 	for (level = VITRINE_PTE_LEVELS; ; level--) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Guest memory for who is not the VMM. Pages are taken from the VMM's address space one at a time,
- * each for the moment of a copy, so that neither it nor the VM is kept for longer.
+ * each for the moment of a copy, so that neither it nor the VM is kept for longer. They are pinned,
+ * so that a VMM that forks meanwhile keeps the one that is written.
  */
 #include <linux/errno.h>
 #include <linux/mm.h>
@@ -55,7 +56,7 @@ int vitrine_remote_get(struct vitrine_vm *vm, gpa_t gpa, bool write, struct vitr
 		return -ESRCH;
 	ret = mmap_read_lock_killable(mm);
 	if (!ret) {
-		ret = vitrine_get_page_remote(mm, remote->hva, flags, &remote->page, &locked);
+		ret = vitrine_pin_page_remote(mm, remote->hva, flags, &remote->page, &locked);
 		if (locked)
 			mmap_read_unlock(mm);
 	}
@@ -69,7 +70,7 @@ int vitrine_remote_get(struct vitrine_vm *vm, gpa_t gpa, bool write, struct vitr
 void vitrine_remote_put(struct vitrine_remote *remote)
 {
 	if (remote->page)
-		put_page(remote->page);
+		unpin_user_page(remote->page);
 	remote->page = NULL;
 }
 
@@ -117,7 +118,8 @@ int vitrine_remote_write(struct vitrine_vm *vm, gpa_t gpa, struct vitrine_remote
 	    vitrine_memslot_hva(slot, gpa >> PAGE_SHIFT) != remote->hva)
 		goto out;
 	ret = -EXDEV;
-	if (vitrine_memslot_is_logged(slot) && !slot->dirty_bitmap && !vitrine_vcpu_current())
+	if (vitrine_memslot_is_logged(slot) && !READ_ONCE(slot->dirty_bitmap) &&
+	    !vitrine_vcpu_current())
 		goto out;
 	memcpy(page_address(remote->page) + offset_in_page(gpa), data, bytes);
 	vitrine_memslot_mark_dirty(slot, gpa >> PAGE_SHIFT);

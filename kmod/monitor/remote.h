@@ -15,7 +15,7 @@ struct vitrine_vm;
 
 /**
  * struct vitrine_remote - a page of the guest's, held
- * @page: with a reference; NULL: none
+ * @page: pinned; NULL: none
  * @hva: where the VMM has it
  */
 struct vitrine_remote {

@@ -258,19 +258,28 @@ void vmx_mmu_root_changed(struct vitrine_vcpu *vcpu)
 
 	vmx->eptp = vmx_ept_pointer(&vcpu->vm->mmu);
 	vmcs_write(EPT_POINTER, vmx->eptp);
+	/*
+	 * This CPU may know what the root led to before: for another VM, or for a vCPU that has
+	 * moved on and was flushed elsewhere. Nobody else could ask this vCPU for it until now.
+	 */
+	vitrine_vcpu_request(vcpu, VITRINE_REQ_TLB_FLUSH);
 }
 
 /* Preemption off: it is this CPU's caches that are dropped. */
 void vmx_tlb_flush(struct vitrine_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
+	int ret;
 
 	if (!vmx->eptp)
 		return;
 	if (vmx_caps.invept_single)
-		vmx_invept(VMX_EPT_EXTENT_CONTEXT, vmx->eptp);
+		ret = vmx_invept(VMX_EPT_EXTENT_CONTEXT, vmx->eptp);
 	else
-		vmx_invept(VMX_EPT_EXTENT_GLOBAL, 0);
+		ret = vmx_invept(VMX_EPT_EXTENT_GLOBAL, 0);
+	/* The guest may still reach pages that are the host's again: no entry may follow. */
+	if (unlikely(ret))
+		vitrine_vm_mark_dead(vcpu->vm, "INVEPT failed");
 	vmx_tlb_flush_guest(vcpu);
 	vcpu->stats.tlb_flushes++;
 }
