@@ -9,6 +9,7 @@
 
 #include <linux/errno.h>
 #include <linux/kvm.h>
+#include <linux/kvm_para.h>
 #include <linux/mm.h>
 #include <linux/nospec.h>
 #include <linux/overflow.h>
@@ -144,6 +145,27 @@ static struct kvm_cpuid_entry2 *find_writable(struct vitrine_cpuid *cpuid, u32 f
 	return (struct kvm_cpuid_entry2 *)find(cpuid, function, index);
 }
 
+/* Hypervisors' leaves: each has 256 of them, and a signature in the first. */
+#define FIRST_PV_BASE	KVM_CPUID_SIGNATURE
+#define LAST_PV_BASE	(KVM_CPUID_SIGNATURE + 0xff00)
+#define PV_BASE_STEP	0x100
+
+struct kvm_cpuid_entry2 *vitrine_cpuid_find_pv(struct vitrine_cpuid *cpuid)
+{
+	static const char signature[12] = KVM_SIGNATURE;
+	const struct kvm_cpuid_entry2 *entry;
+	u32 base;
+
+	for (base = FIRST_PV_BASE; base <= LAST_PV_BASE; base += PV_BASE_STEP) {
+		entry = find(cpuid, base, 0);
+		if (entry && !memcmp(&entry->ebx, signature, 4) &&
+		    !memcmp(&entry->ecx, signature + 4, 4) &&
+		    !memcmp(&entry->edx, signature + 8, 4))
+			return find_writable(cpuid, base + 1, 0);
+	}
+	return NULL;
+}
+
 static void set_bit_to(u32 *reg, u32 bit, bool on)
 {
 	*reg = on ? *reg | bit : *reg & ~bit;
@@ -171,6 +193,12 @@ static void update_runtime(struct vitrine_vcpu *vcpu, struct vitrine_cpuid *cpui
 	entry = find_writable(cpuid, LEAF_XSAVE, 1);
 	if (entry && (entry->eax & BIT(X86_FEATURE_XSAVEC % 32)))
 		entry->ebx = cpuid_xsave_bytes(vcpu->xcr0, true);
+	if (unlikely(vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_HLT)) {
+		/* A kick would not reach a guest that halts with interrupts off. */
+		entry = vitrine_cpuid_find_pv(cpuid);
+		if (entry)
+			entry->eax &= ~BIT(KVM_FEATURE_PV_UNHALT);
+	}
 }
 
 void vitrine_cpuid_update_runtime(struct vitrine_vcpu *vcpu)

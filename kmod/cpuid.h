@@ -44,6 +44,8 @@ void vitrine_cpuid_free(struct vitrine_vcpu *vcpu);
 void vitrine_cpuid_emulate(struct vitrine_vcpu *vcpu, u32 *eax, u32 *ebx, u32 *ecx, u32 *edx);
 const struct kvm_cpuid_entry2 *vitrine_cpuid_find(struct vitrine_vcpu *vcpu, u32 function,
 						  u32 index);
+/* The leaf of the features of KVM_SIGNATURE, wherever the VMM put it; NULL if it has none. */
+struct kvm_cpuid_entry2 *vitrine_cpuid_find_pv(struct vitrine_cpuid *cpuid);
 /* Bits that mirror CR4 and XCR0 (OSXSAVE, OSPKE, 0xd sizes) and IA32_MISC_ENABLE are refreshed. */
 void vitrine_cpuid_update_runtime(struct vitrine_vcpu *vcpu);
 /* Was the guest told that it has this X86_FEATURE_*? Words that mirror CPUID leaves only. */

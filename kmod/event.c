@@ -130,10 +130,10 @@ bool vitrine_events_can_interrupt(const struct vitrine_events *events, u64 rflag
 	       !events->nmi.injected;
 }
 
-bool vitrine_events_any(const struct vitrine_events *events)
+bool vitrine_events_under_way(const struct vitrine_events *events)
 {
 	return events->exception.pending || events->exception.injected ||
-	       events->interrupt.injected || events->nmi.injected || events->nmi.pending;
+	       events->interrupt.injected || events->nmi.injected;
 }
 
 /* A software event set by hand, from outside, has no length: that of its usual encoding then. */
@@ -203,7 +203,7 @@ static void inject_interrupt(struct vitrine_events *events, struct vitrine_injec
 void vitrine_events_choose(struct vitrine_events *events, u64 rflags, bool irq_waits,
 			   struct vitrine_injection *inj)
 {
-	bool interruptible = accepts_interrupt(events, rflags);
+	bool interruptible = accepts_interrupt(events, rflags), nmi_after_sti;
 
 	memset(inj, 0, sizeof(*inj));
 	events->entering = ENTERING_NOTHING;
@@ -222,10 +222,18 @@ void vitrine_events_choose(struct vitrine_events *events, u64 rflags, bool irq_w
 		inj->ack_interrupt = true;
 	}
 
-	inj->nmi_window = events->nmi.pending;
+	/*
+	 * "Other Causes of VM Exits": whether STI keeps the NMI window shut is the CPU's choice, and
+	 * where it does not, the exit would come before the instruction that ends the shadow.
+	 */
+	nmi_after_sti = events->nmi.pending && !events->nmi.masked &&
+			events->shadow == KVM_X86_SHADOW_INT_STI && rflags & X86_EFLAGS_IF &&
+			events->entering == ENTERING_NOTHING;
+	inj->nmi_window = events->nmi.pending && !nmi_after_sti;
 	inj->interrupt_window = !inj->ack_interrupt &&
-				(irq_waits || (events->interrupt.injected &&
-					       events->entering != ENTERING_INTERRUPT));
+				(irq_waits || nmi_after_sti ||
+				 (events->interrupt.injected &&
+				  events->entering != ENTERING_INTERRUPT));
 }
 
 void vitrine_events_take_interrupt(struct vitrine_events *events, u8 vector,

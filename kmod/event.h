@@ -111,8 +111,8 @@ int vitrine_events_queue_interrupt(struct vitrine_events *events, u8 vector);
 /* Could a new external interrupt be injected right now? */
 bool vitrine_events_can_interrupt(const struct vitrine_events *events, u64 rflags);
 
-/* Is anything here that must reach the guest, whether or not it can take it now? */
-bool vitrine_events_any(const struct vitrine_events *events);
+/* Is anything here that the next entry brings, other than an NMI that may have to wait? */
+bool vitrine_events_under_way(const struct vitrine_events *events);
 
 /**
  * vitrine_events_choose() - what the next entry injects

@@ -84,18 +84,19 @@ static void reverse_items(void *data, unsigned int size, unsigned int items)
 static unsigned int items_in_page(const struct vitrine_vcpu *vcpu, gva_t gva, u64 offset, u64 count)
 {
 	unsigned int size = vcpu->pio.size;
-	u64 in_page, in_segment;
+	u64 in_page, after;
 
 	if (offset_in_page(gva) + size > PAGE_SIZE)
 		return 1;
 	if (vcpu->pio.backward) {
 		in_page = offset_in_page(gva) / size + 1;
-		in_segment = offset / size + 1;
+		after = offset / size;
 	} else {
 		in_page = (PAGE_SIZE - offset_in_page(gva)) / size;
-		in_segment = (address_mask(vcpu->pio.addr_size) - offset) / size + 1;
+		after = (address_mask(vcpu->pio.addr_size) - offset) / size;
 	}
-	return min3(in_page, in_segment, count);
+	/* How many come after the first until offsets wrap: all of them may be 2^64. */
+	return min3(in_page - 1, after, count - 1) + 1;
 }
 
 static bool is_memory(struct vitrine_vm *vm, const struct vitrine_span *span, unsigned int bytes,

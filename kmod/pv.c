@@ -20,11 +20,6 @@
 #include "vcpu.h"
 #include "vm.h"
 
-/* Hypervisors' leaves: each has 256 of them, and a signature in the first. */
-#define FIRST_BASE	KVM_CPUID_SIGNATURE
-#define LAST_BASE	(KVM_CPUID_SIGNATURE + 0xff00)
-#define BASE_STEP	0x100
-
 void vitrine_pv_init(struct vitrine_vcpu *vcpu)
 {
 	spin_lock_init(&vcpu->pv.thread_lock);
@@ -53,21 +48,11 @@ bool vitrine_pv_has(const struct vitrine_vcpu *vcpu, unsigned int feature)
 
 void vitrine_pv_update_cpuid(struct vitrine_vcpu *vcpu)
 {
-	static const char signature[12] = KVM_SIGNATURE;
-	const struct kvm_cpuid_entry2 *entry;
-	u32 base;
+	const struct kvm_cpuid_entry2 *entry = NULL;
 
-	vcpu->pv.features = 0;
-	for (base = FIRST_BASE; base <= LAST_BASE; base += BASE_STEP) {
-		entry = vitrine_cpuid_find(vcpu, base, 0);
-		if (!entry || memcmp(&entry->ebx, signature, 4) ||
-		    memcmp(&entry->ecx, signature + 4, 4) || memcmp(&entry->edx, signature + 8, 4))
-			continue;
-		entry = vitrine_cpuid_find(vcpu, base + 1, 0);
-		if (entry)
-			vcpu->pv.features = entry->eax;
-		return;
-	}
+	if (vcpu->cpuid)
+		entry = vitrine_cpuid_find_pv(vcpu->cpuid);
+	vcpu->pv.features = entry ? entry->eax : 0;
 }
 
 void vitrine_pv_set_thread(struct vitrine_vcpu *vcpu)

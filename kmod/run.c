@@ -38,8 +38,11 @@ static bool is_runnable(const struct vitrine_vcpu *vcpu)
 /* What ends HLT; a request alone does not, or the guest would go on without an interrupt. */
 static bool wakes_from_halt(struct vitrine_vcpu *vcpu)
 {
-	if (READ_ONCE(vcpu->pv.unhalted) || atomic_read(&vcpu->nmi_queued) ||
-	    vitrine_events_any(&vcpu->events))
+	const struct vitrine_events *events = &vcpu->events;
+
+	if (READ_ONCE(vcpu->pv.unhalted) || vitrine_events_under_way(events))
+		return true;
+	if ((atomic_read(&vcpu->nmi_queued) || events->nmi.pending) && !vcpu->halt_nmi_masked)
 		return true;
 	return vcpu->lapic && vcpu->halt_if && vitrine_irq_pending(vcpu);
 }
@@ -63,7 +66,8 @@ static bool ready_for_queued(struct vitrine_vcpu *vcpu)
 
 /*
  * Sleeps until there is work or a signal. HLT with interrupts off waits for an NMI, INIT or the VMM
- * only; IF cannot change meanwhile, so it is read once, while the vCPU is loaded.
+ * only, and within an NMI's handler the next NMI does not end it. Neither can change meanwhile, so
+ * they are read once, while the vCPU is loaded.
  */
 static int block(struct vitrine_vcpu *vcpu)
 {
@@ -78,6 +82,7 @@ static int block(struct vitrine_vcpu *vcpu)
 	if (unlikely(vcpu->apic_words & VITRINE_WORDS_LOAD))
 		vitrine_irq_load_words(vcpu);
 	vcpu->halt_if = vitrine_rflags_read(vcpu) & X86_EFLAGS_IF;
+	vcpu->halt_nmi_masked = vitrine_backend->nmi_masked(vcpu);
 	vitrine_lapic_sleep(vcpu);
 	ret = vitrine_halt_wait(vcpu);
 	vitrine_lapic_wake(vcpu);

@@ -172,6 +172,7 @@ struct vitrine_vcpu {
 	u8 irq_from; /* [v] VITRINE_IRQ_FROM_*: where events.interrupt came from */
 	bool injected;				/* [v] an event is written for the next entry */
 	bool halt_if; /* [v] IF of a halted guest, for those who ask whether it would wake */
+	bool halt_nmi_masked;			/* [v] likewise: it stands in an NMI's handler */
 
 	struct vitrine_cpuid *cpuid;		/* [v] NULL until KVM_SET_CPUID2 */
 	u8 maxphyaddr;				/* [v] from CPUID */

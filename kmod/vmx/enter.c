@@ -58,6 +58,9 @@ static void write_rflags(struct vitrine_vcpu *vcpu)
 	u64 rflags = vcpu->regs[VITRINE_REG_RFLAGS];
 
 	vmcs_write(GUEST_RFLAGS, rflags);
+	/* "Checks on Guest Non-Register State": a halted guest has no single step before it. */
+	if (unlikely(rflags & X86_EFLAGS_TF && vcpu->vm->disabled_exits))
+		vmx_leave_hlt(vcpu);
 	if (unlikely(vmcs_read(GUEST_INTERRUPTIBILITY_INFO) &
 		     (GUEST_INTR_STATE_STI | GUEST_INTR_STATE_MOV_SS)))
 		fix_pending_step(rflags);
@@ -137,6 +140,8 @@ static void step_prepare(struct vmx_vcpu *vmx)
 	vmx->guest_tf = rflags & X86_EFLAGS_TF;
 	vmcs_write(GUEST_RFLAGS, rflags | X86_EFLAGS_TF);
 	vmx_set_interrupt_shadow(&vmx->vcpu, 0);
+	if (unlikely(vmx->vcpu.vm->disabled_exits))
+		vmx_leave_hlt(&vmx->vcpu);
 }
 
 /* "Trap-Like VM Exits": the instruction is over, and its single-step trap was still to come. */

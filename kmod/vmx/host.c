@@ -193,6 +193,13 @@ static void save_selectors(struct vmx_host_state *host)
 #endif
 }
 
+/* Of a 32-bit thread the kernel keeps no bases: they are its descriptors'. */
+static noinline void save_compat_bases(struct vmx_host_state *host)
+{
+	rdmsrl(MSR_FS_BASE, host->fs_base);
+	rdmsrl(MSR_KERNEL_GS_BASE, host->kernel_gs_base);
+}
+
 /*
  * Swaps in what the guest and the thread share. Called with interrupts off right before the first
  * entry after a load, and again when only a SYSCALL MSR changed; undone by vmx_host_restore() at
@@ -210,6 +217,8 @@ void vmx_host_prepare(struct vmx_vcpu *vmx)
 	current_save_fsgs();
 	host->fs_base = current->thread.fsbase;
 	host->kernel_gs_base = current->thread.gsbase;
+	if (unlikely(!is_64bit_mm(current->mm)))
+		save_compat_bases(host);
 	if (unlikely(host->vmcs_fs_base != host->fs_base)) {
 		vmcs_write(HOST_FS_BASE, host->fs_base);
 		host->vmcs_fs_base = host->fs_base;

@@ -11,6 +11,7 @@
 #include <asm/msr.h>
 #include <asm/tsc.h>
 
+#include "../vm.h"
 #include "vmx.h"
 
 static unsigned int preemption_timer_us;
@@ -53,7 +54,9 @@ void vmx_timer_setup(struct vmx_vcpu *vmx)
 {
 	vmcs_write(PIN_BASED_VM_EXEC_CONTROL, vmx_caps.pin);
 	vmx->timer_on = vmx_caps.preemption_timer;
-	vmx->vcpu.exits_at_deadline = vmx_caps.preemption_timer && deadline_exits;
+	/* The timer stands still in the deeper idle states that MWAIT may reach. */
+	vmx->vcpu.exits_at_deadline = vmx_caps.preemption_timer && deadline_exits &&
+		!(vmx->vcpu.vm->disabled_exits & KVM_X86_DISABLE_EXITS_MWAIT);
 	if (!vmx_caps.preemption_timer)
 		return;
 	vmcs_write(VMX_PREEMPTION_TIMER_VALUE, 0);

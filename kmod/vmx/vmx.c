@@ -66,6 +66,20 @@ static void hardware_unsetup(void)
 	vmx_cpu_exit();
 }
 
+/* Without its control an instruction is undefined in a guest, whatever CPUID says. */
+static bool has_feature(unsigned int x86_feature)
+{
+	switch (x86_feature) {
+	case X86_FEATURE_RDTSCP:
+	case X86_FEATURE_RDPID:
+		return vmx_caps.rdtscp;
+	case X86_FEATURE_INVPCID:
+		return vmx_caps.invpcid;
+	default:
+		return true;
+	}
+}
+
 static int hardware_claim(void)
 {
 	int ret = vmx_mitigation_check();
@@ -91,6 +105,7 @@ const struct vitrine_backend vmx_backend = {
 	.name = "vmx",
 	.hardware_setup = hardware_setup,
 	.hardware_unsetup = hardware_unsetup,
+	.has_feature = has_feature,
 	.mitigation_init = vmx_mitigation_init,
 	.mitigation_exit = vmx_mitigation_exit,
 	.hardware_claim = hardware_claim,

@@ -37,6 +37,11 @@ static enum outcome expected_outcome(char first, char second)
 	return SERIAL;
 }
 
+static bool anything(const struct vitrine_events *events)
+{
+	return vitrine_events_under_way(events) || events->nmi.pending;
+}
+
 static bool double_fault_pair(u8 first, u8 second, bool injected)
 {
 	struct vitrine_exception exception = {
@@ -51,7 +56,7 @@ static bool double_fault_pair(u8 first, u8 second, bool injected)
 	events.exception.pending = !injected;
 	ret = vitrine_events_queue_exception(&events, &exception);
 	if (outcome == SHUTDOWN)
-		return ret == -ESHUTDOWN && !vitrine_events_any(&events);
+		return ret == -ESHUTDOWN && !anything(&events);
 	if (ret || !events.exception.pending || events.exception.injected)
 		return false;
 	if (outcome == DOUBLE)
@@ -195,14 +200,17 @@ static const char *wrong_rest(const struct situation *s, const struct vitrine_ev
 {
 	const struct vitrine_events *before = &s->events;
 	u8 type = inj->valid ? inj->event.type : 0xff;
-	bool interrupt_left;
+	bool interrupt_left, after_sti;
 
 	if (before->nmi.pending + before->nmi.injected != after->nmi.pending + after->nmi.injected)
 		return "NMIs do not add up";
 	/* VM entry checks it. */
 	if (type == VITRINE_EVENT_NMI && after->nmi.masked)
 		return "NMI blocking while an NMI is injected";
-	if (inj->nmi_window != !!after->nmi.pending)
+	/* A CPU may take the NMI window for open right after STI, and the NMI must still wait. */
+	after_sti = !inj->valid && after->nmi.pending && !before->nmi.masked &&
+		    before->shadow == KVM_X86_SHADOW_INT_STI && s->rflags & X86_EFLAGS_IF;
+	if (inj->nmi_window != (after->nmi.pending && !after_sti))
 		return "NMI window";
 	if (before->interrupt.injected && !before->interrupt.soft && !after->interrupt.injected)
 		return "acknowledged interrupt lost";
@@ -210,7 +218,8 @@ static const char *wrong_rest(const struct situation *s, const struct vitrine_ev
 		return "INT n must be executed again";
 	interrupt_left = after->interrupt.injected && type != VITRINE_EVENT_INTERRUPT &&
 			 type != VITRINE_EVENT_SOFT_INTERRUPT;
-	if (inj->interrupt_window != ((s->irq_waits && !inj->ack_interrupt) || interrupt_left))
+	if (inj->interrupt_window !=
+	    ((s->irq_waits && !inj->ack_interrupt) || interrupt_left || after_sti))
 		return "interrupt window";
 	if (after->exception.pending)
 		return "exception still pending";
@@ -333,7 +342,7 @@ static bool requeue_types(void)
 			ok = false;
 		}
 		vitrine_events_exit(&queue, NULL);
-		ok &= !vitrine_events_any(&queue);
+		ok &= !anything(&queue);
 	}
 	return ok;
 }
@@ -362,7 +371,7 @@ static bool fault_in_delivery(void)
 	vitrine_events_choose(&events, X86_EFLAGS_IF, false, &inj);
 	ok &= inj.valid && inj.event.vector == 0x31 && !inj.interrupt_window;
 	vitrine_events_exit(&events, NULL);
-	ok &= !vitrine_events_any(&events);
+	ok &= !anything(&events);
 
 	/* The chain to the triple fault, each from the delivery of the one before. */
 	ok &= !vitrine_events_queue_exception(&events, &fault);
@@ -410,7 +419,7 @@ static bool interrupts(void)
 	ok = vitrine_events_can_interrupt(&events, X86_EFLAGS_IF) &&
 	     !vitrine_events_can_interrupt(&events, 0);
 	vitrine_events_choose(&events, X86_EFLAGS_IF, true, &inj);
-	ok &= inj.ack_interrupt && !inj.valid && !vitrine_events_any(&events);
+	ok &= inj.ack_interrupt && !inj.valid && !anything(&events);
 	vitrine_events_take_interrupt(&events, 0x55, &inj);
 	ok &= inj.valid && !inj.ack_interrupt && inj.event.vector == 0x55 &&
 	      inj.event.type == VITRINE_EVENT_INTERRUPT;
