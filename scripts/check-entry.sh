@@ -99,7 +99,8 @@ check()
 	steps fill_l1d first <<-END
 		or filled: first the TLB	^add +\\\$0x1000,	-
 		then CPUID serializes	^cpuid\$	-
-		then every cache line	^add +\\\$0x40,	-
+		then every cache line, from the second	^movzbl? +0x40\\(%	-
+		on to the last that one turn of the loop reads	^movzbl? +0x7[48c]0\\(%	-
 		LFENCE waits for them	^lfence\$	-
 	END
 }
