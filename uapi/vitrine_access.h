@@ -44,7 +44,7 @@
  *	immediate_exit, ends that with EINTR, and the next KVM_RUN sleeps again. What the VMM does
  *	of its own goes on, and so do clocks. The pause lasts until this fd is closed or
  *	VITRINE_UNPAUSE; with VITRINE_PAUSE_STAY it outlives the fd. Several monitors can have a VM
- *	paused, each by itself.
+ *	paused, each by itself. EINVAL: another flag.
  *
  * VITRINE_UNPAUSE
  *	Ends this monitor's pause, and one that stays, whoever began it. Returns the number of other

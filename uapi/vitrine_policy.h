@@ -98,8 +98,8 @@
  *	device's memory writes; the guest's registers stay.
  *
  * VITRINE_SET_TIMEOUT
- *	In: __u32 milliseconds, 1 to 3,600,000 (30,000 until set). An event that is not answered by
- *	then goes its usual way.
+ *	In: __u32 milliseconds, 1 to 3,600,000 (30,000 until set; EINVAL: out of that range). An
+ *	event that is not answered by then goes its usual way.
  *
  * A signal, or immediate_exit, ends the VMM's KVM_RUN with EINTR while an event waits; the event
  * stays and is waited for by the next KVM_RUN. If the monitor's fd is closed every vCPU goes on.
