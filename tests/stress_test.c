@@ -315,8 +315,8 @@ static void *slots_thread(void *arg)
 			ioctl(s.vm->fd, KVM_GET_DIRTY_LOG, &log);
 		else if (tally->ring_full != full || !(r >> 32 & 127))
 			full = empty_rings(&seed);
-		/* A ring takes its time to fill. */
-		usleep(s.ring[0] ? 3000 : 200);
+		/* A ring takes its time to fill, and does so where the slot stays a while. */
+		usleep(s.ring[0] ? 12000 : 200);
 	}
 	return arg;
 }
