@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * State beside the registers: pending events, multiprocessing state, the time-stamp counter.
+ * State beside the registers: pending events, multiprocessing state, the time-stamp counter. Events
+ * that are refused are vcpu_events_test.c's.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -57,28 +58,6 @@ TEST_F(state, events_at_rest)
 	EXPECT_EQ(KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
 		  events.flags & (KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW));
 	EXPECT_EQ(0, set_events(self->vcpu, &events));
-}
-
-TEST_F(state, events_refusals)
-{
-	struct kvm_vcpu_events events;
-
-	ASSERT_EQ(0, ioctl(self->vcpu->fd, KVM_GET_VCPU_EVENTS, &events));
-	events.flags = 1u << 20;
-	EXPECT_EQ(-EINVAL, set_events(self->vcpu, &events));
-	/* Not without their capabilities. */
-	events.flags = KVM_VCPUEVENT_VALID_PAYLOAD;
-	EXPECT_EQ(-EINVAL, set_events(self->vcpu, &events));
-	events.flags = KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
-	EXPECT_EQ(-EINVAL, set_events(self->vcpu, &events));
-	events.flags = 0;
-	events.exception.injected = 1;
-	events.exception.nr = 32;
-	EXPECT_EQ(-EINVAL, set_events(self->vcpu, &events));
-	events.exception.nr = NMI;
-	EXPECT_EQ(-EINVAL, set_events(self->vcpu, &events));
-	EXPECT_EQ(-1, ioctl(self->vcpu->fd, KVM_SET_VCPU_EVENTS, (void *)1));
-	EXPECT_EQ(EFAULT, errno);
 }
 
 TEST_F(state, injects_exception)
