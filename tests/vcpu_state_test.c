@@ -453,6 +453,41 @@ TEST_F(state, tsc_khz_of_the_vm)
 	test_vcpu_free(other);
 }
 
+static int set_vm_khz(struct test_vm *vm, long khz)
+{
+	return ioctl(vm->fd, KVM_SET_TSC_KHZ, khz) ? -errno : 0;
+}
+
+/* A VM takes what a vCPU takes, so that none is made which cannot run at its frequency. */
+TEST_F(state, tsc_khz_that_no_vm_takes)
+{
+	int khz = ioctl(self->vm->fd, KVM_GET_TSC_KHZ, 0);
+	/* A thousandth is more than clocks differ by. */
+	const long by_scaling[] = { khz / 2L, khz - khz / 1000L, khz + khz / 1000L, 2L * khz },
+		   never[] = { 100000001L, 1L << 32, (1L << 32) + khz, 0x7fffffffffffL, -1L };
+	bool scales = test_check_extension(self->vm->dev_fd, KVM_CAP_VM_TSC_CONTROL);
+	struct test_vcpu *other;
+
+	if (test_on_kvm())
+		SKIP(return, "KVM takes the low half, whatever it is");
+	ASSERT_GT(khz, 1000);
+	for (unsigned int i = 0; i < ARRAY_SIZE(never); i++) {
+		EXPECT_EQ(-EINVAL, set_vm_khz(self->vm, never[i]))
+			TH_LOG("%ld kHz", never[i]);
+	}
+	EXPECT_EQ(khz, ioctl(self->vm->fd, KVM_GET_TSC_KHZ, 0));
+	for (unsigned int i = 0; i < ARRAY_SIZE(by_scaling); i++) {
+		EXPECT_EQ(scales ? 0 : -EINVAL, set_vm_khz(self->vm, by_scaling[i]))
+			TH_LOG("%ld kHz", by_scaling[i]);
+	}
+	/* Zero means the host's. */
+	EXPECT_EQ(0, set_vm_khz(self->vm, 0));
+	EXPECT_EQ(khz, ioctl(self->vm->fd, KVM_GET_TSC_KHZ, 0));
+	other = test_vcpu_create(self->vm, 1);
+	EXPECT_EQ(khz, ioctl(other->fd, KVM_GET_TSC_KHZ, 0));
+	test_vcpu_free(other);
+}
+
 GUEST_CODE(guest_two_rdtsc,
 	   "rdtsc\n"
 	   "shl $32, %rdx\n"
