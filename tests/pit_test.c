@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -71,11 +72,16 @@ TEST(creation)
 	struct kvm_reinject_control control = {};
 	struct kvm_pit_config config = {};
 	struct kvm_pit_state2 state = {};
+	struct kvm_pit_state old = {};
 	struct test_vm *vm = test_vm_create_irqchip();
 
 	EXPECT_EQ(ioctl(vm->fd, KVM_GET_PIT2, &state), -1);
 	EXPECT_EQ(errno, ENXIO);
 	EXPECT_EQ(ioctl(vm->fd, KVM_SET_PIT2, &state), -1);
+	EXPECT_EQ(errno, ENXIO);
+	EXPECT_EQ(ioctl(vm->fd, KVM_GET_PIT, &old), -1);
+	EXPECT_EQ(errno, ENXIO);
+	EXPECT_EQ(ioctl(vm->fd, KVM_SET_PIT, &old), -1);
 	EXPECT_EQ(errno, ENXIO);
 	EXPECT_EQ(ioctl(vm->fd, KVM_REINJECT_CONTROL, &control), -1);
 	EXPECT_EQ(errno, ENXIO);
@@ -260,6 +266,80 @@ TEST_F(pit, state)
 	EXPECT_LE(again.channels[0].count, 0x10000);
 	for (unsigned int i = 0; i < 8; i++)
 		test_irq_in(self->vcpu, CHANNEL0);
+}
+
+/* KVM_GET_PIT and KVM_SET_PIT: the same channels, and nothing beside them. */
+TEST_F(pit, old_state)
+{
+	struct kvm_pit_state2 state;
+	struct kvm_pit_state old, again;
+
+	program(self->vcpu, 0, 0, 0x8000);
+	program(self->vcpu, 1, 2, 0x4321);
+	program(self->vcpu, 2, 3, 0x1234);
+	test_irq_out(self->vcpu, SPEAKER, 0x03);
+	ASSERT_EQ(ioctl(self->vm->fd, KVM_GET_PIT2, &state), 0);
+	memset(&old, 0xff, sizeof(old));
+	ASSERT_EQ(ioctl(self->vm->fd, KVM_GET_PIT, &old), 0);
+	EXPECT_EQ(memcmp(&old, state.channels, sizeof(old)), 0);
+
+	/* What the older form does not have stays. */
+	state.flags |= KVM_PIT_FLAGS_HPET_LEGACY;
+	ASSERT_EQ(ioctl(self->vm->fd, KVM_SET_PIT2, &state), 0);
+	old.channels[1].count = 0x2222;
+	old.channels[2].mode = 2;
+	old.channels[2].count = 0x5678;
+	ASSERT_EQ(ioctl(self->vm->fd, KVM_SET_PIT, &old), 0);
+	ASSERT_EQ(ioctl(self->vm->fd, KVM_GET_PIT2, &state), 0);
+	EXPECT_EQ(state.channels[0].count, 0x8000);
+	EXPECT_EQ(state.channels[1].count, 0x2222);
+	EXPECT_EQ(state.channels[2].mode, 2);
+	EXPECT_EQ(state.channels[2].count, 0x5678);
+	EXPECT_EQ(state.flags & KVM_PIT_FLAGS_HPET_LEGACY, KVM_PIT_FLAGS_HPET_LEGACY);
+	EXPECT_EQ(test_irq_in(self->vcpu, SPEAKER) & 0x03, 0x03);
+	ASSERT_EQ(ioctl(self->vm->fd, KVM_GET_PIT, &again), 0);
+	EXPECT_EQ(memcmp(&again, state.channels, sizeof(again)), 0);
+}
+
+/* A channel restored by the older form counts, and interrupts. */
+TEST_F(pit, old_state_interrupts)
+{
+	struct kvm_pit_state old;
+
+	ASSERT_EQ(ioctl(self->vm->fd, KVM_GET_PIT, &old), 0);
+	old.channels[0].mode = 2;
+	old.channels[0].count = MS_CLOCKS;
+	ASSERT_EQ(ioctl(self->vm->fd, KVM_SET_PIT, &old), 0);
+	test_irq_halt(self->vcpu);
+	EXPECT_GE(test_irq_count(self->vcpu), 1);
+	EXPECT_EQ(test_irq_vector(self->vcpu, 0), 0x20);
+}
+
+/* Half a state changes nothing. */
+TEST_F(pit, state_that_cannot_be_read)
+{
+	static const unsigned int set[] = { KVM_SET_PIT, KVM_SET_PIT2 };
+	static const size_t bytes[] = { sizeof(struct kvm_pit_state),
+					sizeof(struct kvm_pit_state2) };
+	uint8_t *room = mmap(NULL, 2 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			     -1, 0);
+	struct kvm_pit_state2 before, after;
+
+	ASSERT_NE(room, MAP_FAILED);
+	ASSERT_EQ(mprotect(room + 4096, 4096, PROT_NONE), 0);
+	program(self->vcpu, 2, 3, 0x1234);
+	ASSERT_EQ(ioctl(self->vm->fd, KVM_GET_PIT2, &before), 0);
+	for (unsigned int i = 0; i < ARRAY_SIZE(set); i++) {
+		EXPECT_EQ(ioctl(self->vm->fd, set[i], room + 4096 - bytes[i] + 1), -1);
+		EXPECT_EQ(errno, EFAULT);
+	}
+	ASSERT_EQ(ioctl(self->vm->fd, KVM_GET_PIT2, &after), 0);
+	EXPECT_EQ(memcmp(&before, &after, sizeof(before)), 0);
+	EXPECT_EQ(ioctl(self->vm->fd, KVM_GET_PIT, room + 4096), -1);
+	EXPECT_EQ(errno, EFAULT);
+	EXPECT_EQ(ioctl(self->vm->fd, KVM_GET_PIT2, room + 4096), -1);
+	EXPECT_EQ(errno, EFAULT);
+	munmap(room, 2 * 4096);
 }
 
 TEST_HARNESS_MAIN
