@@ -223,7 +223,7 @@ void vitrine_events_choose(struct vitrine_events *events, u64 rflags, bool irq_w
 	}
 
 	/*
-	 * "Other Causes of VM Exits": whether STI keeps the NMI window shut is the CPU's choice, and
+	 * "Other Causes of VM Exits": whether STI keeps the NMI window shut is up to the CPU, and
 	 * where it does not, the exit would come before the instruction that ends the shadow.
 	 */
 	nmi_after_sti = events->nmi.pending && !events->nmi.masked &&

@@ -70,10 +70,12 @@ static int advance(struct vitrine_vcpu *vcpu, unsigned int items)
 /* Memory holds items of a downward transfer the other way round than the port sees them. */
 static void reverse_items(void *data, unsigned int size, unsigned int items)
 {
-	u8 *first = data, *last = first + (items - 1) * size;
+	unsigned int i;
 	u32 swap;
 
-	for (; first < last; first += size, last -= size) {
+	for (i = 0; i < items / 2; i++) {
+		u8 *first = data + i * size, *last = data + (items - 1 - i) * size;
+
 		memcpy(&swap, first, size);
 		memcpy(first, last, size);
 		memcpy(last, &swap, size);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a VMM chooses for a whole VM by KVM_ENABLE_CAP: KVM's quirks, hypercalls and failed emulation that it wants to hear of, the bound on vCPU ids.
+ * What a VMM chooses for a whole VM by KVM_ENABLE_CAP: KVM's quirks, hypercalls and failed
+ * emulation that it wants to hear of, the bound on vCPU ids.
  */
 #include <errno.h>
 #include <signal.h>
