@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "port.h"
+
 uint8_t test_port_byte(unsigned int i)
 {
 	return i * 7 + i / 256;
@@ -15,6 +16,9 @@ void test_port_run(struct test_vcpu *vcpu, struct test_port *device)
 		uint8_t *data = (uint8_t *)run + run->io.data_offset;
 		unsigned int bytes = run->io.size * run->io.count;
 
+		/* It would come for ever. */
+		if (!bytes)
+			test_die("an exit for no item");
 		device->exits++;
 		device->item_bytes = run->io.size;
 		if (run->io.direction == KVM_EXIT_IO_IN) {
