@@ -7,7 +7,9 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -324,6 +326,75 @@ TEST_F(memory, writes_go_into_the_ring)
 	test_vcpu_free(vcpu);
 	test_vm_free(vm);
 	munmap(memory, 2 * MAX);
+}
+
+#define RACE_ROUNDS	20
+#define RACE_SLOTS	8
+
+struct spinner {
+	int fd;
+	atomic_bool stop;
+	atomic_uint words;		/* that are written */
+	int error;			/* what ended it */
+	uint64_t last[RACE_SLOTS];
+};
+
+/* One slot after the other, until it is refused: not logged, and nobody to hear of it. */
+static void *write_words(void *arg)
+{
+	struct spinner *spinner = arg;
+	int ret = sizeof(uint64_t);
+	uint64_t word;
+
+	for (word = 1; !atomic_load(&spinner->stop); word++) {
+		ret = test_write_memory(spinner->fd, SLOT_GPA + word % RACE_SLOTS * PAGE, &word,
+					sizeof(word), 0);
+		if (ret != sizeof(word))
+			break;
+		spinner->last[word % RACE_SLOTS] = word;
+		atomic_fetch_add(&spinner->words, 1);
+	}
+	spinner->error = ret;
+	/* Nobody waits for more of them. */
+	atomic_fetch_add(&spinner->words, 2 * RACE_SLOTS);
+	return NULL;
+}
+
+static void race_with_the_ring(struct __test_metadata *_metadata, uint8_t *memory)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_DIRTY_LOG_RING, .args = { RING_BYTES } };
+	struct test_vm *vm = test_vm_create();
+	struct spinner spinner = {};
+	pthread_t thread;
+
+	for (unsigned int i = 0; i < RACE_SLOTS; i++)
+		test_vm_add_memory(vm, 1 + i, SLOT_GPA + i * PAGE, memory + i * PAGE, PAGE,
+				   KVM_MEM_LOG_DIRTY_PAGES);
+	spinner.fd = test_attach(vm->dev_fd, test_vm_id(vm), VITRINE_ATTACH_CONTROL);
+	ASSERT_LE(0, spinner.fd);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, write_words, &spinner));
+	while (atomic_load(&spinner.words) < 2 * RACE_SLOTS)
+		sched_yield();
+	if (ioctl(vm->fd, KVM_ENABLE_CAP, &cap))
+		atomic_store(&spinner.stop, true);
+	pthread_join(thread, NULL);
+	EXPECT_FALSE(atomic_load(&spinner.stop));
+	EXPECT_EQ(-EFAULT, spinner.error);
+	for (unsigned int i = 0; i < RACE_SLOTS; i++)
+		EXPECT_EQ(0, memcmp(memory + i * PAGE, &spinner.last[i], sizeof(uint64_t)));
+	close(spinner.fd);
+	test_vm_free(vm);
+}
+
+/* The bitmaps go while somebody marks in them, whom no vCPU's absence keeps away. */
+TEST(writes_while_the_ring_takes_the_bitmaps_place)
+{
+	static uint8_t memory[RACE_SLOTS * PAGE] __attribute__((aligned(PAGE)));
+
+	if (test_on_kvm())
+		SKIP(return, "KVM has no monitors");
+	for (unsigned int i = 0; i < RACE_ROUNDS; i++)
+		race_with_the_ring(_metadata, memory);
 }
 
 static int read_waiting(void *data)
