@@ -156,4 +156,44 @@ TEST_F(edge, one_item_without_rep)
 	EXPECT_EQ(COUNT, regs.rcx);
 }
 
+static void check_lowered(struct __test_metadata *_metadata, struct test_vcpu *vcpu, bool down,
+			  unsigned int left)
+{
+	uint64_t first = TEST_DATA_GPA + 8, end = first + (down ? -(uint64_t)left : left);
+	uint8_t *at = test_vm_hva(vcpu->vm, first);
+	struct kvm_run *run = vcpu->run;
+	struct kvm_regs regs;
+
+	memset(at - 8, 0xee, 16);
+	start(vcpu, GUEST_BLOB(rep_insb), first, down);
+	ASSERT_EQ(KVM_EXIT_IO, test_vcpu_run(vcpu));
+	ASSERT_EQ(COUNT, run->io.count);
+	for (unsigned int i = 0; i < COUNT; i++)
+		*((uint8_t *)run + run->io.data_offset + i) = test_port_byte(i);
+	test_vcpu_regs(vcpu, &regs);
+	regs.rcx = left;
+	test_vcpu_set_regs(vcpu, &regs);
+	test_vcpu_run_to_done(vcpu);
+	test_vcpu_regs(vcpu, &regs);
+	EXPECT_EQ(0, regs.rcx);
+	EXPECT_EQ(end, regs.rdi);
+	for (unsigned int i = 0; i < 8; i++)
+		EXPECT_EQ(i < left ? test_port_byte(i) : 0xee, down ? *(at - i) : at[i]);
+}
+
+/* The VMM lowers RCX while the items are out: so many are moved, and none may be left. */
+TEST(count_lowered_meanwhile)
+{
+	struct test_vm *vm = test_vm_create();
+	struct test_vcpu *vcpu = test_vcpu_create(vm, 0);
+
+	if (test_on_kvm())
+		SKIP(return, "KVM moves what it has asked for");
+	for (int down = 0; down < 2; down++)
+		for (unsigned int left = COUNT; left-- > 0;)
+			check_lowered(_metadata, vcpu, down, left);
+	test_vcpu_free(vcpu);
+	test_vm_free(vm);
+}
+
 TEST_HARNESS_MAIN
