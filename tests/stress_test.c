@@ -285,6 +285,29 @@ static unsigned int empty_rings(uint64_t *seed)
 	return tally->ring_full;
 }
 
+/* Memory that stays, so that rings get full of it also where each page takes its time. */
+static void *calm_slots_thread(void *arg)
+{
+	uint64_t seed = seed_for(VCPUS + 1);
+	unsigned int full = tally->ring_full;
+	struct kvm_userspace_memory_region region = {
+		.slot = 1, .flags = KVM_MEM_LOG_DIRTY_PAGES, .guest_phys_addr = SLOT_GPA,
+		.memory_size = SLOT_BYTES,
+	};
+	char *memory = mmap(NULL, SLOT_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	region.userspace_addr = (uintptr_t)memory;
+	if (memory == MAP_FAILED || ioctl(s.vm->fd, KVM_SET_USER_MEMORY_REGION, &region))
+		test_die("the slot");
+	while (!stop) {
+		if (tally->ring_full != full)
+			full = empty_rings(&seed);
+		usleep(3000);
+	}
+	return arg;
+}
+
 static void *slots_thread(void *arg)
 {
 	uint64_t seed = seed_for(VCPUS + 1);
@@ -315,8 +338,8 @@ static void *slots_thread(void *arg)
 			ioctl(s.vm->fd, KVM_GET_DIRTY_LOG, &log);
 		else if (tally->ring_full != full || !(r >> 32 & 127))
 			full = empty_rings(&seed);
-		/* A ring takes its time to fill, and does so where the slot stays a while. */
-		usleep(s.ring[0] ? 12000 : 200);
+		/* A ring takes its time to fill. */
+		usleep(s.ring[0] ? 3000 : 200);
 	}
 	return arg;
 }
@@ -370,6 +393,7 @@ static void build(bool chips, bool ring)
 /* One VMM, in a process of its own; it ends when it is asked to by SIGTERM. */
 static int vmm(uint64_t seed, bool ring)
 {
+	bool calm = ring && seed & 2;
 	pthread_t lines, slots, eventfds;
 	unsigned int ms = 0;
 
@@ -382,7 +406,7 @@ static int vmm(uint64_t seed, bool ring)
 		if (pthread_create(&s.thread[i], NULL, vcpu_thread, (void *)(uintptr_t)i))
 			test_die("pthread_create");
 	if (pthread_create(&lines, NULL, lines_thread, NULL) ||
-	    pthread_create(&slots, NULL, slots_thread, NULL) ||
+	    pthread_create(&slots, NULL, calm ? calm_slots_thread : slots_thread, NULL) ||
 	    pthread_create(&eventfds, NULL, eventfds_thread, NULL))
 		test_die("pthread_create");
 	while (!stop) {
@@ -390,7 +414,8 @@ static int vmm(uint64_t seed, bool ring)
 
 		pthread_kill(s.thread[i], SIGUSR1);
 		move(&seed, s.thread[host_random(&seed) % VCPUS]);
-		usleep(1000);
+		/* Too many signals end what takes its time. */
+		usleep(calm ? 20000 : 1000);
 	}
 	pthread_join(lines, NULL);
 	pthread_join(slots, NULL);
