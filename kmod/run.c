@@ -276,6 +276,9 @@ static int check_before_entry(struct vitrine_vcpu *vcpu)
 		ret = serve_requests(vcpu);
 		if (ret != EXIT_RESUME)
 			return ret;
+		/* A flush that fails ends the VM. */
+		if (unlikely(READ_ONCE(vcpu->vm->dead)))
+			return -EIO;
 	}
 	if (unlikely(__xfer_to_guest_mode_work_pending())) {
 		vcpu->pv.at_boundary = true;
