@@ -3,9 +3,9 @@
  * Vitrine's own ABI: what KVM has no word for. Everything else on /dev/vitrine is <linux/kvm.h>.
  *
  * All structures have fixed-width members and no implicit padding; reserved members must be zero.
- * Every command fails with -EFAULT for a bad pointer, with -ENOTTY where the running module does not
- * know it, and those of VM and vCPU fds with -EIO when called from another process's address space
- * than the creator's, or when the VM is dead.
+ * Every command fails with -EFAULT for a bad pointer, with -ENOTTY where the running module does
+ * not know it, and those of VM and vCPU fds with -EIO when called from another process's address
+ * space than the creator's, or when the VM is dead.
  *
  * VITRINE_GET_CAPS (device fd)
  *	Out: struct vitrine_caps. What this CPU offers of VMX, as the module read it at load:
