@@ -407,7 +407,7 @@ GUEST_CODE(guest_timed,
 	   "1: xor %eax, %eax\nxor %ecx, %ecx\ncpuid\ndec %edi\njnz 1b\n" GUEST_SYNC "jmp 0b\n");
 
 /* Ticks of a round, by the counters that every vCPU has. */
-static uint64_t exit_ticks(struct test_vcpu *vcpu)
+static uint64_t round_ticks(struct test_vcpu *vcpu)
 {
 	struct vitrine_vcpu_stats before, after;
 
@@ -419,6 +419,19 @@ static uint64_t exit_ticks(struct test_vcpu *vcpu)
 	return (after.exit_ticks[TEST_REASON_CPUID] - before.exit_ticks[TEST_REASON_CPUID]) / 1000;
 }
 
+/* The least of some rounds: what the host does in between comes on top of others. */
+static uint64_t exit_ticks(struct test_vcpu *vcpu)
+{
+	uint64_t least = round_ticks(vcpu);
+
+	for (int i = 0; i < 4; i++) {
+		uint64_t ticks = round_ticks(vcpu);
+
+		least = ticks < least ? ticks : least;
+	}
+	return least;
+}
+
 TEST_F(ring, cost)
 {
 	uint64_t alone, attached, filtered, recorded, with_insn;
@@ -427,7 +440,6 @@ TEST_F(ring, cost)
 
 	close(self->fd);
 	test_vcpu_long_mode(self->vcpu, GUEST_BLOB(guest_timed));
-	exit_ticks(self->vcpu);
 	alone = exit_ticks(self->vcpu);
 	self->fd = test_attach(self->vm->dev_fd, self->id, 0);
 	ASSERT_LE(0, self->fd);
