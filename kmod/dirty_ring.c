@@ -35,27 +35,37 @@ static u32 reserved_entries(const struct vitrine_vm *vm)
 
 /*
  * Of slots that are there already. There is no vCPU that could be marking in one, but there may be
- * a monitor that writes.
+ * a monitor that writes: one wait is for all of them.
  */
-static void drop_bitmaps(struct vitrine_vm *vm)
+static int drop_bitmaps(struct vitrine_vm *vm)
 {
+	unsigned long **bitmaps, id;
 	struct vitrine_memslot *slot;
-	unsigned long *bitmap;
-	unsigned long id;
+	unsigned int nr = 0;
 
 	lockdep_assert_held(&vm->slots_lock);
+	if (!vm->nr_logged)
+		return 0;
+	bitmaps = kvmalloc_array(vm->nr_logged, sizeof(*bitmaps), GFP_KERNEL_ACCOUNT);
+	if (!bitmaps)
+		return -ENOMEM;
 	xa_for_each(&vm->slot_by_id, id, slot) {
-		bitmap = slot->dirty_bitmap;
-		if (!bitmap)
+		if (!slot->dirty_bitmap)
 			continue;
+		bitmaps[nr++] = slot->dirty_bitmap;
 		WRITE_ONCE(slot->dirty_bitmap, NULL);
-		synchronize_srcu_expedited(&vm->srcu);
-		kvfree(bitmap);
 	}
+	synchronize_srcu_expedited(&vm->srcu);
+	while (nr)
+		kvfree(bitmaps[--nr]);
+	kvfree(bitmaps);
+	return 0;
 }
 
 int vitrine_dirty_ring_enable(struct vitrine_vm *vm, u64 bytes)
 {
+	int ret;
+
 	lockdep_assert_held(&vm->lock);
 	if (!is_power_of_2(bytes) || bytes < PAGE_SIZE ||
 	    bytes < reserved_entries(vm) * sizeof(struct kvm_dirty_gfn)) {
@@ -71,10 +81,11 @@ int vitrine_dirty_ring_enable(struct vitrine_vm *vm, u64 bytes)
 		return -EINVAL;
 	}
 	mutex_lock(&vm->slots_lock);
-	vm->dirty_ring_bytes = bytes;
-	drop_bitmaps(vm);
+	ret = drop_bitmaps(vm);
+	if (!ret)
+		vm->dirty_ring_bytes = bytes;
 	mutex_unlock(&vm->slots_lock);
-	return 0;
+	return ret;
 }
 
 int vitrine_dirty_ring_create(struct vitrine_vcpu *vcpu)
