@@ -13,7 +13,6 @@
 #include <linux/sched.h>
 #include <linux/sched/stat.h>
 #include <linux/sched/task.h>
-#include <linux/string.h>
 
 #include "cpuid.h"
 #include "pv.h"
