@@ -195,7 +195,6 @@ static struct json_object *gather(const char *path)
 	info_firmware(root, &vmx);
 	info_security(root);
 	info_owner(root, fd);
-	info_features(root, fd);
 	add_capabilities(root, &vmx);
 	info_mitigations(root, fd);
 	json_object_object_add(root, "ready",

@@ -49,7 +49,6 @@ void info_mitigations(struct json_object *root, int fd);
 bool info_module(struct json_object *root);
 int info_device(struct json_object *root, const char *path);
 void info_owner(struct json_object *root, int fd);
-void info_features(struct json_object *root, int fd);
 
 /* info_vmx.c: reading, and the pure table; returns how many required ones are missing */
 void info_vmx_read(struct info_vmx *vmx, int fd);

@@ -129,24 +129,19 @@ int info_device(struct json_object *root, const char *path)
 }
 
 /* What the CPU offers and the parameters allow: so VMs created now are run. */
-void info_features(struct json_object *root, int fd)
+static void add_features(struct json_object *root, const struct vitrine_caps *caps)
 {
-	struct vitrine_caps caps;
-	unsigned int i;
-
-	if (fd < 0 || ioctl(fd, VITRINE_GET_CAPS, &caps))
-		return;
-
 	const struct {
 		const char *name;
 		bool used;
 	} features[] = {
-		{ "EPT", caps.ept_in_use },
-		{ "VPID", caps.vpid_in_use },
-		{ "TPR shadow", caps.tpr_shadow_in_use },
-		{ "APIC virtualization", caps.apicv_in_use },
-		{ "page-modification log", caps.pml_in_use },
+		{ "EPT", caps->ept_in_use },
+		{ "VPID", caps->vpid_in_use },
+		{ "TPR shadow", caps->tpr_shadow_in_use },
+		{ "APIC virtualization", caps->apicv_in_use },
+		{ "page-modification log", caps->pml_in_use },
 	};
+	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(features); i++)
 		info_add(root, "VMs use", features[i].name, INFO_PLAIN, NULL, "%s",
@@ -187,6 +182,7 @@ void info_owner(struct json_object *root, int fd)
 				 kvm ? "sudo modprobe -r kvm_intel" :
 				       "unload the other hypervisor's module",
 				 "%s", kvm ? "kvm_intel" : "another hypervisor");
+		add_features(root, &caps);
 	}
 	if (!kvm) {
 		info_add(root, "VMX", "kvm_intel", INFO_OK, NULL, "not loaded");
