@@ -74,15 +74,6 @@ TEST_F(abi, unknown_commands)
 	EXPECT_ERRNO(ENOTTY, ioctl(self->vcpu->fd, KVM_CREATE_VM, 0));
 }
 
-TEST_F(abi, extensions)
-{
-	EXPECT_EQ(1, ioctl(self->vm->dev_fd, KVM_CHECK_EXTENSION, KVM_CAP_USER_MEMORY));
-	EXPECT_EQ(1, ioctl(self->vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_IMMEDIATE_EXIT));
-	EXPECT_EQ(0, ioctl(self->vm->dev_fd, KVM_CHECK_EXTENSION, KVM_CAP_HYPERV));
-	EXPECT_EQ(0, ioctl(self->vm->dev_fd, KVM_CHECK_EXTENSION, 0xffff));
-	EXPECT_EQ(0, ioctl(self->vm->dev_fd, KVM_CHECK_EXTENSION, -1ul));
-}
-
 TEST_F(abi, enable_cap)
 {
 	struct kvm_enable_cap cap = { .cap = 0xffff };

@@ -87,19 +87,27 @@ TEST(hlt_without_exit)
 	test_vm_free(vm);
 }
 
+/* A vCPU that has halted on its CPU, and a signal has come for the VMM. */
+static struct test_vcpu *create_halted(struct __test_metadata *_metadata, struct test_vm *vm)
+{
+	struct test_vcpu *vcpu;
+
+	EXPECT_EQ(0, disable(vm, KVM_X86_DISABLE_EXITS_HLT));
+	vcpu = test_vcpu_create(vm, 0);
+	test_vcpu_set_supported_cpuid(vcpu);
+	test_vcpu_long_mode(vcpu, GUEST_BLOB(guest_idle));
+	EXPECT_EQ(-EINTR, test_run_for_us(vcpu, STAY_US));
+	return vcpu;
+}
+
 /* An exception is no event that a halted CPU could be entered with. */
 TEST(hlt_without_exit_and_exception)
 {
 	struct kvm_vcpu_events events = { .exception = { .injected = 1, .nr = UD } };
 	struct test_vm *vm = test_vm_create_irqchip();
+	struct test_vcpu *vcpu = create_halted(_metadata, vm);
 	struct test_exception exception;
-	struct test_vcpu *vcpu;
 
-	ASSERT_EQ(0, disable(vm, KVM_X86_DISABLE_EXITS_HLT));
-	vcpu = test_vcpu_create(vm, 0);
-	test_vcpu_set_supported_cpuid(vcpu);
-	test_vcpu_long_mode(vcpu, GUEST_BLOB(guest_idle));
-	EXPECT_EQ(-EINTR, test_run_for_us(vcpu, STAY_US));
 	ASSERT_EQ(0, ioctl(vcpu->fd, KVM_SET_VCPU_EVENTS, &events));
 	test_vcpu_run_to_exception(vcpu, &exception);
 	EXPECT_EQ(UD, exception.vector);
@@ -116,15 +124,10 @@ TEST(hlt_without_exit_and_step)
 		.control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP,
 	};
 	struct test_vm *vm = test_vm_create_irqchip();
+	struct test_vcpu *vcpu = create_halted(_metadata, vm);
 	struct test_exception exception;
-	struct test_vcpu *vcpu;
 	struct kvm_regs regs;
 
-	ASSERT_EQ(0, disable(vm, KVM_X86_DISABLE_EXITS_HLT));
-	vcpu = test_vcpu_create(vm, 0);
-	test_vcpu_set_supported_cpuid(vcpu);
-	test_vcpu_long_mode(vcpu, GUEST_BLOB(guest_idle));
-	EXPECT_EQ(-EINTR, test_run_for_us(vcpu, STAY_US));
 	ASSERT_EQ(0, ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug));
 	ASSERT_EQ(KVM_EXIT_DEBUG, test_vcpu_run(vcpu));
 	EXPECT_EQ(DB, vcpu->run->debug.arch.exception);

@@ -129,8 +129,12 @@ TEST_F(extension, a_new_vm_says_the_same)
 			  test_check_extension(self->vm->fd, cap))
 			TH_LOG("capability %ld", cap);
 	}
-	EXPECT_EQ(0, test_check_extension(self->vm->fd, 0xffff));
-	EXPECT_EQ(0, test_check_extension(self->vm->fd, -1l));
+	for (int on_vm = 0; on_vm < 2; on_vm++) {
+		int fd = on_vm ? self->vm->fd : self->vm->dev_fd;
+
+		EXPECT_EQ(0, test_check_extension(fd, 0xffff));
+		EXPECT_EQ(0, test_check_extension(fd, -1l));
+	}
 }
 
 TEST_HARNESS_MAIN

@@ -4,11 +4,9 @@
  * emulation that it wants to hear of, the bound on vCPU ids.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"

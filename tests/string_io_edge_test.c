@@ -90,12 +90,32 @@ static void start(struct test_vcpu *vcpu, const char *code, size_t bytes, uint64
 	test_vcpu_set_regs(vcpu, &regs);
 }
 
-/* That there are as many items as RCX says is test_port_run()'s business, too. */
-TEST_F(edge, outs)
+/*
+ * That there are as many items as RCX says is test_port_run()'s business, too.
+ * KVM's are one each.
+ */
+static void check_exits(struct __test_metadata *_metadata, const struct test_port *device,
+			unsigned int exits)
 {
-	uint64_t end = variant->first + (variant->down ? -(uint64_t)COUNT : COUNT);
+	if (!test_on_kvm())
+		EXPECT_EQ(exits, device->exits);
+}
+
+/* All are done: the register that moves is at @end, the other one where it was. */
+static void check_end(struct __test_metadata *_metadata, struct test_vcpu *vcpu, bool in,
+		      uint64_t first, bool down)
+{
+	uint64_t end = first + (down ? -(uint64_t)COUNT : COUNT);
 	struct kvm_regs regs;
 
+	test_vcpu_regs(vcpu, &regs);
+	EXPECT_EQ(0, regs.rcx);
+	EXPECT_EQ(in ? first : end, regs.rsi);
+	EXPECT_EQ(in ? end : first, regs.rdi);
+}
+
+TEST_F(edge, outs)
+{
 	for (unsigned int i = 0; i < COUNT; i++)
 		*self->item[i] = 0xa0 + i;
 	start(self->vcpu, GUEST_BLOB(rep_outsb), variant->first, variant->down);
@@ -103,20 +123,12 @@ TEST_F(edge, outs)
 	ASSERT_EQ(COUNT, self->device->written_bytes);
 	for (unsigned int i = 0; i < COUNT; i++)
 		EXPECT_EQ(0xa0 + i, self->device->written[i]);
-	/* KVM's are an item each. */
-	if (!test_on_kvm())
-		EXPECT_EQ(variant->exits, self->device->exits);
-	test_vcpu_regs(self->vcpu, &regs);
-	EXPECT_EQ(0, regs.rcx);
-	EXPECT_EQ(end, regs.rsi);
-	EXPECT_EQ(variant->first, regs.rdi);
+	check_exits(_metadata, self->device, variant->exits);
+	check_end(_metadata, self->vcpu, false, variant->first, variant->down);
 }
 
 TEST_F(edge, ins)
 {
-	uint64_t end = variant->first + (variant->down ? -(uint64_t)COUNT : COUNT);
-	struct kvm_regs regs;
-
 	for (unsigned int i = 0; i < COUNT; i++)
 		*self->item[i] = 0xee;
 	start(self->vcpu, GUEST_BLOB(rep_insb), variant->first, variant->down);
@@ -124,12 +136,8 @@ TEST_F(edge, ins)
 	ASSERT_EQ(COUNT, self->device->read_bytes);
 	for (unsigned int i = 0; i < COUNT; i++)
 		EXPECT_EQ(test_port_byte(i), *self->item[i]);
-	if (!test_on_kvm())
-		EXPECT_EQ(variant->exits, self->device->exits);
-	test_vcpu_regs(self->vcpu, &regs);
-	EXPECT_EQ(0, regs.rcx);
-	EXPECT_EQ(end, regs.rdi);
-	EXPECT_EQ(variant->first, regs.rsi);
+	check_exits(_metadata, self->device, variant->exits);
+	check_end(_metadata, self->vcpu, true, variant->first, variant->down);
 }
 
 /* Not skipped: without a count there is one item. */
