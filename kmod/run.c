@@ -112,11 +112,11 @@ static void prepare_events(struct vitrine_vcpu *vcpu)
 {
 	struct vitrine_events *events = &vcpu->events;
 	struct vitrine_injection inj;
-	bool irq_waits, window;
+	bool irq_waits, window, nmi_masked = vitrine_backend->nmi_masked(vcpu);
 	int vector;
 
 	events->shadow = vitrine_backend->interrupt_shadow(vcpu);
-	events->nmi.masked = vitrine_backend->nmi_masked(vcpu);
+	events->nmi.masked = nmi_masked;
 	irq_waits = vcpu->lapic && !(vcpu->db.guest_debug & KVM_GUESTDBG_BLOCKIRQ) &&
 		    vitrine_irq_to_inject(vcpu);
 	vitrine_events_choose(events, vitrine_rflags_read(vcpu), irq_waits, &inj);
@@ -130,7 +130,8 @@ static void prepare_events(struct vitrine_vcpu *vcpu)
 	}
 	if (vcpu->vm->tpr_shadow && vcpu->lapic)
 		vitrine_lapic_prepare_entry(vcpu);
-	vitrine_backend->set_nmi_masked(vcpu, events->nmi.masked);
+	if (unlikely(events->nmi.masked != nmi_masked))
+		vitrine_backend->set_nmi_masked(vcpu, events->nmi.masked);
 	window = inj.interrupt_window ||
 		 (vcpu->irq_window_requested && vitrine_irq_takes_queued(vcpu));
 	vitrine_backend->set_windows(vcpu, window, inj.nmi_window);
@@ -198,8 +199,8 @@ static int serve_monitors(struct vitrine_vcpu *vcpu)
 	return EXIT_RESUME;
 }
 
-/* Apart, as the buffers that it needs would cost each entry. */
-static noinline int serve_requests(struct vitrine_vcpu *vcpu)
+/* All but events, which some of these ask for. */
+static noinline int serve_rare_requests(struct vitrine_vcpu *vcpu)
 {
 	int ret;
 
@@ -236,7 +237,6 @@ static noinline int serve_requests(struct vitrine_vcpu *vcpu)
 	}
 	if (take_request(vcpu, VITRINE_REQ_APIC_EVENT) && vcpu->lapic)
 		vitrine_lapic_accept_events(vcpu);
-	take_request(vcpu, VITRINE_REQ_KICK);
 	if (take_request(vcpu, VITRINE_REQ_TRIPLE_FAULT))
 		return vitrine_exit_shutdown(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_EOI_EXIT)) {
@@ -252,6 +252,21 @@ static noinline int serve_requests(struct vitrine_vcpu *vcpu)
 		vitrine_msr_update_intercepts(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_DEBUG_EXIT))
 		return vitrine_debug_exit(vcpu);
+	return EXIT_RESUME;
+}
+
+/* Apart, as the buffers that it needs would cost each entry. */
+static noinline int serve_requests(struct vitrine_vcpu *vcpu)
+{
+	int ret;
+
+	take_request(vcpu, VITRINE_REQ_KICK);
+	/* Almost always there is no other. */
+	if (READ_ONCE(vcpu->requests) & ~BIT(VITRINE_REQ_EVENT)) {
+		ret = serve_rare_requests(vcpu);
+		if (ret != EXIT_RESUME)
+			return ret;
+	}
 	if (take_request(vcpu, VITRINE_REQ_EVENT)) {
 		cancel_events(vcpu);
 		/* Before the request goes: it asks for what comes here next. */
