@@ -5,6 +5,7 @@
  * tables' life and the races:
  *
  *	mmu.c		tables, and sweeps over a range of guest frames
+ *	mmu_count.c	how much is mapped, and how large
  *	mmu_fault.c	from a fault to a translation
  *	mmu_notifier.c	what the host's mm tells
  *	mmu_nx.c	what large translations that are not executable ask for
@@ -143,6 +144,14 @@ void vitrine_mmu_stop_hw_log(struct vitrine_vm *vm, const struct vitrine_memslot
 /* Small translations that the host maps large go, to come back large. In vm->mm's context. */
 void vitrine_mmu_zap_collapsible(struct vitrine_vm *vm, const struct vitrine_memslot *slot);
 void vitrine_mmu_zap_all(struct vitrine_vm *vm);
+
+/* Translations of 4 KiB, 2 MiB and 1 GiB. */
+struct vitrine_mmu_pages {
+	u64 nr[3];
+};
+
+/* What is mapped now; faults go on meanwhile. Takes mmu->lock, and time by the tables there are. */
+void vitrine_mmu_count(struct vitrine_vm *vm, struct vitrine_mmu_pages *pages);
 
 int vitrine_mmu_module_init(void);
 void vitrine_mmu_module_exit(void);

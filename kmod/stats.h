@@ -43,7 +43,11 @@ struct vitrine_vcpu_counters {
 /* X(name) of what is counted when one looks; add a line and what fills it in stats_fd.c. */
 #define VITRINE_VM_GAUGES(X)	\
 	X(vcpus)		\
-	X(table_pages)
+	X(table_pages)		\
+	X(pages_4k)		\
+	X(pages_2m)		\
+	X(pages_1g)		\
+	X(nx_lpage_splits)
 
 struct vitrine_vm_gauges {
 #define VITRINE_GAUGE_MEMBER(name)	u64 name;

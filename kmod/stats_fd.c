@@ -15,6 +15,7 @@
 #include <linux/string.h>
 
 #include "ioctl.h"
+#include "mmu.h"
 #include "stats.h"
 #include "vcpu.h"
 #include "vm.h"
@@ -146,9 +147,15 @@ static ssize_t vm_stats_read(struct file *file, char __user *user, size_t len, l
 	struct vitrine_vm_gauges gauges = {
 		.vcpus = atomic_read(&vm->online_vcpus),
 		.table_pages = atomic_long_read(&vm->mmu.nr_tables),
+		.nx_lpage_splits = atomic_long_read(&vm->mmu.nr_nx_splits),
 	};
+	struct vitrine_mmu_pages pages;
 	char id[NAME_BYTES];
 
+	vitrine_mmu_count(vm, &pages);
+	gauges.pages_4k = pages.nr[0];
+	gauges.pages_2m = pages.nr[1];
+	gauges.pages_1g = pages.nr[2];
 	snprintf(id, sizeof(id), "kvm-%llu", vm->id);
 	return read_image(user, len, pos, id, vm_rows, ARRAY_SIZE(vm_rows), &gauges,
 			  sizeof(gauges));

@@ -18,6 +18,7 @@
 #include "kselftest_harness.h"
 #include "lib/access.h"
 #include "lib/host.h"
+#include "lib/stay.h"
 #include "lib/vm.h"
 
 #define PAGE			4096ul
@@ -132,6 +133,38 @@ TEST_F(nx, data_beside_code_does_not_make_it_large_again)
 	EXPECT_EQ(0, faults(self->vcpu, SLOT_GPA + LARGE, SLOT_GPA + LARGE + PAGE, 0, 1000));
 	/* The neighbour has no code. */
 	EXPECT_EQ(1, faults(self->vcpu, 0, SLOT_GPA + 2 * LARGE, PAGE, 512));
+}
+
+/* Large ones; and those that are split for code, as KVM calls both. */
+static uint64_t large(const struct test_vm *vm)
+{
+	return test_counter_of(vm->fd, "pages_2m", 0);
+}
+
+static uint64_t splits(const struct test_vm *vm)
+{
+	return test_counter_of(vm->fd, "nx_lpage_splits", 0);
+}
+
+TEST_F(nx, statistics_tell_sizes_and_splits)
+{
+	/* The fixture's code, whose page was never there large, stack and page tables. */
+	uint64_t small = test_counter_of(self->vm->fd, "pages_4k", 0), split = splits(self->vm);
+
+	EXPECT_LT(0, small);
+	EXPECT_EQ(0, large(self->vm));
+	faults(self->vcpu, 0, SLOT_GPA, LARGE, 2);
+	EXPECT_EQ(2, large(self->vm));
+	EXPECT_EQ(small, test_counter_of(self->vm->fd, "pages_4k", 0));
+	EXPECT_EQ(split, splits(self->vm));
+	faults(self->vcpu, SLOT_GPA, 0, 0, 1);
+	EXPECT_EQ(1, large(self->vm));
+	EXPECT_EQ(small + 512, test_counter_of(self->vm->fd, "pages_4k", 0));
+	EXPECT_EQ(split + 1, splits(self->vm));
+	/* The host takes all back. */
+	ASSERT_EQ(0, madvise(self->memory, 4 * LARGE, MADV_DONTNEED));
+	EXPECT_EQ(0, large(self->vm));
+	EXPECT_EQ(0, test_counter_of(self->vm->fd, "pages_1g", 0));
 }
 
 TEST_F(nx, split_pages_follow_the_host)

@@ -26,13 +26,13 @@ int test_run_for_us(struct test_vcpu *vcpu, unsigned int us)
 	return ret;
 }
 
-uint64_t test_counter(struct test_vcpu *vcpu, const char *name, unsigned int i)
+uint64_t test_counter_of(int object, const char *name, unsigned int i)
 {
 	char bytes[sizeof(struct kvm_stats_desc) + 64];
 	struct kvm_stats_desc *desc = (void *)bytes;
 	struct kvm_stats_header header;
 	uint64_t count = ~0ull;
-	int fd = ioctl(vcpu->fd, KVM_GET_STATS_FD, 0);
+	int fd = ioctl(object, KVM_GET_STATS_FD, 0);
 	bool found = false;
 
 	if (pread(fd, &header, sizeof(header), 0) != sizeof(header) ||
