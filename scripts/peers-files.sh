@@ -3,7 +3,8 @@
 #
 # peers-files.sh SERIES PROGRAM...: what a peer that is no KVM selftest needs in the emulated
 # machine, as options of scripts/lab/run, one word a line. PROGRAM is a script of tests/peers:
-# qemu.sh or gdb.sh. The packages are Debian's; those that are missing are installed.
+# qemu.sh, gdb.sh or nx_huge_pages.sh. The packages are Debian's; those that are missing are
+# installed.
 
 . "$(dirname -- "$0")/common.sh"
 drop_root "$@"
@@ -12,9 +13,6 @@ cd -- "$ROOT"
 
 series=${1:?usage: $0 SERIES PROGRAM...}
 shift
-scripts/setup.sh peers >&2
-scripts/guest-initramfs.sh >&2
-
 file()
 {
 	printf '%s\n' --file "$1:$2"
@@ -25,6 +23,8 @@ qemu_files()
 {
 	local rom
 
+	scripts/setup.sh peers >&2
+	scripts/guest-initramfs.sh >&2
 	file /usr/bin/qemu-system-x86_64 /usr/bin/
 	for rom in bios-256k vgabios-stdvga bios-microvm; do
 		file "/usr/share/seabios/$rom.bin" /usr/share/qemu/
@@ -58,6 +58,10 @@ for program; do
 	gdb.sh)
 		qemu_files
 		gdb_files
+		;;
+	nx_huge_pages.sh)
+		scripts/peers-build.sh build/peers/bin nx_huge_pages_test >&2
+		file build/peers/bin/nx_huge_pages_test /root/peers/bin/
 		;;
 	*) die "tests/peers has no '$program'" ;;
 	esac
