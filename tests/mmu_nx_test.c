@@ -153,11 +153,11 @@ TEST_F(nx, statistics_tell_sizes_and_splits)
 
 	EXPECT_LT(0, small);
 	EXPECT_EQ(0, large(self->vm));
-	faults(self->vcpu, 0, SLOT_GPA, LARGE, 2);
+	faults(self->vcpu, 0, SLOT_GPA + 8, LARGE, 2);
 	EXPECT_EQ(2, large(self->vm));
 	EXPECT_EQ(small, test_counter_of(self->vm->fd, "pages_4k", 0));
 	EXPECT_EQ(split, splits(self->vm));
-	faults(self->vcpu, SLOT_GPA, 0, 0, 1);
+	faults(self->vcpu, SLOT_GPA + PAGE, 0, 0, 1);
 	EXPECT_EQ(1, large(self->vm));
 	EXPECT_EQ(small + 512, test_counter_of(self->vm->fd, "pages_4k", 0));
 	EXPECT_EQ(split + 1, splits(self->vm));
