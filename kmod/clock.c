@@ -103,6 +103,12 @@ static u64 ticks_to_ns(u64 ticks)
 	return pvclock_scale_delta(ticks, mul, shift);
 }
 
+static bool agree(const struct vitrine_vcpu *a, const struct vitrine_vcpu *b)
+{
+	return READ_ONCE(a->tsc_offset) == READ_ONCE(b->tsc_offset) &&
+	       READ_ONCE(a->tsc_multiplier) == READ_ONCE(b->tsc_multiplier);
+}
+
 /* Do the TSCs of all vCPUs show the same? A vCPU may be writing its own right now, and tells us. */
 static bool tscs_agree(struct vitrine_vm *vm)
 {
@@ -114,8 +120,7 @@ static bool tscs_agree(struct vitrine_vm *vm)
 	vitrine_vm_for_each_vcpu(index, vcpu, vm) {
 		if (!first)
 			first = vcpu;
-		if (READ_ONCE(vcpu->tsc_offset) != READ_ONCE(first->tsc_offset) ||
-		    READ_ONCE(vcpu->tsc_multiplier) != READ_ONCE(first->tsc_multiplier))
+		if (!agree(vcpu, first))
 			return false;
 	}
 	return true;
@@ -157,6 +162,18 @@ void vitrine_clock_update(struct vitrine_vm *vm, bool always)
 		begin_anew(vm);
 	}
 	mutex_unlock(&clock->lock);
+}
+
+void vitrine_clock_add_vcpu(struct vitrine_vcpu *vcpu)
+{
+	struct vitrine_vm *vm = vcpu->vm;
+	bool odd;
+
+	mutex_lock(&vm->clock.lock);
+	odd = vm->clock.master && !agree(vcpu, xa_load(&vm->vcpus, 0));
+	mutex_unlock(&vm->clock.lock);
+	if (odd)
+		vitrine_clock_update(vm, false);
 }
 
 void vitrine_clock_use_old_msr(struct vitrine_vm *vm, bool old)

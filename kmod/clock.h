@@ -54,8 +54,10 @@ u64 vitrine_clock_now_ns(struct vitrine_vm *vm);
 bool vitrine_clock_realtime(u64 *tsc, u64 *real_ns);
 /* @khz as pvclock has it: ns = (ticks << shift) * mul >> 32, or a shift to the right. */
 void vitrine_clock_scale(u64 khz, u32 *mul, s8 *shift);
+/* @vcpu was added; the others are looked at only if its TSC is not theirs. May sleep. */
+void vitrine_clock_add_vcpu(struct vitrine_vcpu *vcpu);
 /*
- * What the clock goes by may be different now: a vCPU was added, a TSC written, or (@always) the
+ * What the clock goes by may be different now: a TSC was written, or (@always) the
  * host's clock is not what it was. Every vCPU's page is written anew before it runs on. May sleep.
  */
 void vitrine_clock_update(struct vitrine_vm *vm, bool always);

@@ -46,13 +46,18 @@ u64 vitrine_vcpu_guest_tsc(struct vitrine_vcpu *vcpu, u64 host_tsc)
 	return scale(vcpu, host_tsc) + vcpu->tsc_offset;
 }
 
-static void set_offset(struct vitrine_vcpu *vcpu, u64 offset)
+static void put_offset(struct vitrine_vcpu *vcpu, u64 offset)
 {
 	vcpu->tsc_offset = offset;
 	vitrine_backend->set_tsc(vcpu);
 	if (vcpu->lapic)
 		vitrine_lapic_tsc_changed(vcpu);
 	vitrine_vcpu_request(vcpu, VITRINE_REQ_CLOCK);
+}
+
+static void set_offset(struct vitrine_vcpu *vcpu, u64 offset)
+{
+	put_offset(vcpu, offset);
 	vitrine_clock_update(vcpu->vm, false);
 }
 
@@ -87,7 +92,7 @@ static bool means_same_moment(const struct vitrine_vcpu *vcpu, u64 value)
  * VMMs start and restore vCPUs one after the other, each with a write that means the same moment:
  * such a write takes over the other's offset.
  */
-static void write_by_vmm(struct vitrine_vcpu *vcpu, u64 value)
+static u64 join_or_lead(struct vitrine_vcpu *vcpu, u64 value)
 {
 	u64 offset;
 
@@ -99,7 +104,7 @@ static void write_by_vmm(struct vitrine_vcpu *vcpu, u64 value)
 		lead(vcpu, value, offset);
 	}
 	spin_unlock(&sync_lock);
-	set_offset(vcpu, offset);
+	return offset;
 }
 
 void vitrine_tsc_write(struct vitrine_vcpu *vcpu, u64 value, bool host)
@@ -107,7 +112,7 @@ void vitrine_tsc_write(struct vitrine_vcpu *vcpu, u64 value, bool host)
 	u64 change;
 
 	if (host) {
-		write_by_vmm(vcpu, value);
+		set_offset(vcpu, join_or_lead(vcpu, value));
 		return;
 	}
 	/* "Adjusting the Time-Stamp Counter": a write of one shows in the other. */
@@ -145,7 +150,8 @@ void vitrine_tsc_init_vcpu(struct vitrine_vcpu *vcpu)
 
 	vcpu->tsc_khz = khz ? khz : tsc_khz;
 	vcpu->tsc_multiplier = multiplier_for(vcpu->tsc_khz);
-	write_by_vmm(vcpu, 0);
+	/* What the VM's clock makes of it is looked at when the vCPU is one of the VM's. */
+	put_offset(vcpu, join_or_lead(vcpu, 0));
 }
 
 /* The frequency by the VMM's number; 0 asks for the host's. */

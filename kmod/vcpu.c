@@ -481,7 +481,7 @@ int vitrine_vcpu_create(struct vitrine_vm *vm, u32 id)
 	/* Pairs with those who walk the vCPUs: what the count covers is whole. */
 	smp_wmb();
 	atomic_inc(&vm->online_vcpus);
-	vitrine_clock_update(vm, false);
+	vitrine_clock_add_vcpu(vcpu);
 	/* Last: whoever guesses the number must not run a vCPU that nobody would kick. */
 	fd_install(fd, file);
 	vitrine_netlink_event(vm, vcpu, VITRINE_NL_EVENT_VCPU_CREATED, 0);
