@@ -70,6 +70,7 @@ static const struct control controls[] = {
 	{ CPU2, SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY, false, "Virtual-interrupt delivery" },
 	{ CPU2, SECONDARY_EXEC_ENABLE_PML, false, "Enable PML" },
 	{ CPU2, SECONDARY_EXEC_TSC_SCALING, false, "Use TSC scaling" },
+	{ CPU2, SECONDARY_EXEC_ENCLS_EXITING, false, "Enable ENCLS exiting" },
 	{ EXIT, VM_EXIT_SAVE_DEBUG_CONTROLS, true, "Save debug controls" },
 	{ EXIT, VM_EXIT_HOST_ADDR_SPACE_SIZE, true, "Host address-space size" },
 	{ EXIT, VM_EXIT_SAVE_IA32_PAT, true, "Save IA32_PAT" },

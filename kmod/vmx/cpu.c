@@ -16,6 +16,7 @@
 #include <asm/nospec-branch.h>
 #include <asm/tlbflush.h>
 
+#include "../vm.h"
 #include "cpu.h"
 #include "host.h"
 #include "mitigation.h"
@@ -44,6 +45,27 @@ int vmx_insn_failed(const char *insn, u64 operand, bool faulted)
 	WARN_ONCE(!READ_ONCE(vmx_rebooting), KBUILD_MODNAME ": %s %s (operand 0x%llx)\n", insn,
 		  faulted ? "faulted" : "failed", operand);
 	return -EIO;
+}
+
+int vmx_vmcs_access_failed(const char *insn, u64 field, bool faulted)
+{
+	struct vmx_vcpu *vmx;
+
+	vmx_insn_failed(insn, field, faulted);
+	/* Where VMX was taken away the next entry fails by itself, and this may be an NMI. */
+	if (READ_ONCE(vmx_rebooting))
+		return -EIO;
+	preempt_disable();
+	vmx = this_cpu_read(vmx_cpu.current_vcpu);
+	if (vmx)
+		vitrine_vm_mark_dead(vmx->vcpu.vm, "its VMCS cannot be accessed");
+	preempt_enable();
+	return -EIO;
+}
+
+asmlinkage void vmx_vmread_tell(unsigned long field)
+{
+	vmx_vmcs_access_failed("VMREAD", field, false);
 }
 
 /* #GP here means a VMX that firmware or an outer hypervisor does not really let us have. */
@@ -79,14 +101,16 @@ int vmx_cpu_enable(void)
 	ret = vmx_caps_compare();
 	if (ret)
 		return ret;
+	this->current_vcpu = NULL;
+	this->last_vcpu_token = 0;
+	/* Before it is so: a crash's NMI that comes in between must find something to leave. */
+	WRITE_ONCE(this->on, true);
 	ret = vmxon_here(this);
 	if (ret) {
+		WRITE_ONCE(this->on, false);
 		pr_err_ratelimited("VMXON failed on CPU %d\n", raw_smp_processor_id());
 		return ret;
 	}
-	this->on = true;
-	this->current_vcpu = NULL;
-	this->last_vcpu_token = 0;
 	/* Translations of an earlier stay in VMX operation may still be cached. */
 	vmx_invept(VMX_EPT_EXTENT_GLOBAL, 0);
 	if (vmx_caps.vpid)
@@ -94,12 +118,21 @@ int vmx_cpu_enable(void)
 	return 0;
 }
 
+/* The CPU may go on to write to a VMCS that it was not made to let go. */
+static void vmclear_vcpu(struct vmx_vcpu *vmx)
+{
+	if (likely(!vmx_vmclear(vmx->vmcs_hpa)))
+		return;
+	vmx->vmcs_lost = true;
+	vitrine_vm_mark_dead(vmx->vcpu.vm, "its VMCS cannot be cleared");
+}
+
 static void clear_all_here(struct vmx_cpu *this)
 {
 	struct vmx_vcpu *vmx, *next;
 
 	list_for_each_entry_safe(vmx, next, &this->loaded, loaded_node) {
-		vmx_vmclear(vmx->vmcs_hpa);
+		vmclear_vcpu(vmx);
 		list_del(&vmx->loaded_node);
 		vmx->launched = false;
 		/*
@@ -161,7 +194,7 @@ static void clear_on_its_cpu(void *arg)
 	/* The CPU may have left VMX, and cleared it, before this arrived. */
 	if (vmx->loaded_cpu != raw_smp_processor_id())
 		return;
-	vmx_vmclear(vmx->vmcs_hpa);
+	vmclear_vcpu(vmx);
 	if (this->current_vcpu == vmx)
 		this->current_vcpu = NULL;
 	list_del(&vmx->loaded_node);

@@ -84,20 +84,26 @@ void vmx_write_regs(struct vitrine_vcpu *vcpu)
 	write_dirty_regs(vcpu);
 }
 
-/* Both change with every switch of address space, and by the kernel's own hand in between. */
-static void sync_host_crs(struct vmx_vcpu *vmx)
+/*
+ * Both change with every switch of address space, and by the kernel's own hand in between. With a
+ * stale one the exit would be the host's end: then there is no entry.
+ */
+static __always_inline int sync_host_crs(struct vmx_vcpu *vmx)
 {
 	unsigned long cr3 = __get_current_cr3_fast();
 	unsigned long cr4 = cr4_read_shadow();
 
 	if (unlikely(cr3 != vmx->host_cr3)) {
-		vmcs_write(HOST_CR3, cr3);
+		if (vmcs_write(HOST_CR3, cr3))
+			return -EIO;
 		vmx->host_cr3 = cr3;
 	}
 	if (unlikely(cr4 != vmx->host_cr4)) {
-		vmcs_write(HOST_CR4, cr4);
+		if (vmcs_write(HOST_CR4, cr4))
+			return -EIO;
 		vmx->host_cr4 = cr4;
 	}
+	return 0;
 }
 
 /*
@@ -120,12 +126,27 @@ static noinline void sync_perf_msrs(struct vmx_vcpu *vmx)
 		list->host[n] =
 			(struct vmx_msr_entry){ .index = msrs[i].msr, .value = msrs[i].host };
 		n++;
+		/*
+		 * After that it takes a while until the last record is written, which the entry
+		 * would not wait for; and what is written then goes through the guest's tables.
+		 */
+		if (msrs[i].msr == MSR_IA32_PEBS_ENABLE)
+			wrmsrl(MSR_IA32_PEBS_ENABLE, 0);
 	}
 	if (n == list->nr)
 		return;
 	list->nr = n;
 	vmcs_write(VM_ENTRY_MSR_LOAD_COUNT, n);
 	vmcs_write(VM_EXIT_MSR_LOAD_COUNT, n);
+}
+
+/* There was no exit that would have done it. */
+static noinline void restore_perf_msrs(const struct vmx_autoload *list)
+{
+	unsigned int i;
+
+	for (i = 0; i < list->nr; i++)
+		wrmsrl(list->host[i].index, list->host[i].value);
 }
 
 /*
@@ -256,13 +277,14 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 	 */
 	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
 		switch_fpu_return();
-	if (unlikely(!vmx->guest_loaded || vmx->shared_stale))
-		vmx_host_prepare(vmx);
+	if (unlikely(!vmx->guest_loaded || vmx->shared_stale) && vmx_host_prepare(vmx, debugctl))
+		return -EIO;
 	if (vcpu->regs_dirty)
 		write_dirty_regs(vcpu);
 	if (unlikely(vcpu->db.guest_debug & KVM_GUESTDBG_SINGLESTEP))
 		step_prepare(vmx);
-	sync_host_crs(vmx);
+	if (sync_host_crs(vmx))
+		return -EIO;
 	if (vcpu->deadline_tsc | vmx->timer_for_deadline)
 		vmx_timer_update(vmx);
 	if (vmx_perf_present)
@@ -306,6 +328,7 @@ int vmx_vcpu_run(struct vitrine_vcpu *vcpu)
 				ret == VMX_ENTER_FAULTED);
 		if (ret == VMX_ENTER_FAILED)
 			vmx_dump_vmcs(vmx);
+		restore_perf_msrs(&vmx->autoload);
 		vitrine_vm_mark_dead(vcpu->vm, "entry failed");
 		return -EIO;
 	}

@@ -224,3 +224,34 @@ SYM_FUNC_START(vmx_call_nmi_entry)
 	pop	%rbp
 	RET
 SYM_FUNC_END(vmx_call_nmi_entry)
+
+/*
+ * vmcs_read()'s way to say so: the field is at 8(%rsp), and every register but the flags comes back
+ * as it was, as the compiler does not know of a call.
+ */
+SYM_FUNC_START(vmx_vmread_failed)
+	push	%rbp
+	mov	%rsp, %rbp
+	push	%rax
+	push	%rcx
+	push	%rdx
+	push	%rsi
+	push	%rdi
+	push	%r8
+	push	%r9
+	push	%r10
+	push	%r11
+	mov	16(%rbp), %rdi
+	call	vmx_vmread_tell
+	pop	%r11
+	pop	%r10
+	pop	%r9
+	pop	%r8
+	pop	%rdi
+	pop	%rsi
+	pop	%rdx
+	pop	%rcx
+	pop	%rax
+	pop	%rbp
+	RET
+SYM_FUNC_END(vmx_vmread_failed)

@@ -249,9 +249,7 @@ static int handle_vmcall(struct vitrine_vcpu *vcpu)
 	return vitrine_exit_hypercall(vcpu);
 }
 
-/*
- * The guest is offered no VMX: this does not exist for it.
- */
+/* The guest is offered no VMX and no SGX: this does not exist for it. */
 static int handle_undefined(struct vitrine_vcpu *vcpu)
 {
 	return inject_ud(vcpu);
@@ -447,6 +445,7 @@ static int (*const handlers[])(struct vitrine_vcpu *vcpu) = {
 	[EXIT_REASON_RDPMC] = handle_rdpmc,
 	[EXIT_REASON_RDTSC] = vmx_exit_rdtsc,
 	[EXIT_REASON_VMCALL] = handle_vmcall,
+	[EXIT_REASON_ENCLS] = handle_undefined,
 	[EXIT_REASON_VMCLEAR] = handle_undefined,
 	[EXIT_REASON_VMLAUNCH] = handle_undefined,
 	[EXIT_REASON_VMPTRLD] = handle_undefined,

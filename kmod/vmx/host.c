@@ -203,16 +203,20 @@ static noinline void save_compat_bases(struct vmx_host_state *host)
 /*
  * Swaps in what the guest and the thread share. Called with interrupts off right before the first
  * entry after a load, and again when only a SYSCALL MSR changed; undone by vmx_host_restore() at
- * the put, whether by the end of RUN or by the scheduler.
+ * the put, whether by the end of RUN or by the scheduler. @debugctl: of the host.
  */
-void vmx_host_prepare(struct vmx_vcpu *vmx)
+int vmx_host_prepare(struct vmx_vcpu *vmx, u64 debugctl)
 {
 	struct vmx_host_state *host = &vmx->host;
 
 	load_shared_msrs(&vmx->vcpu);
 	vmx->shared_stale = false;
 	if (vmx->guest_loaded)
-		return;
+		return 0;
+	if (unlikely((debugctl & DEBUGCTLMSR_FREEZE_IN_SMM) != vmx->debugctl)) {
+		vmx->debugctl = debugctl & DEBUGCTLMSR_FREEZE_IN_SMM;
+		vmcs_write(GUEST_IA32_DEBUGCTL, vmx->debugctl);
+	}
 	save_selectors(host);
 	current_save_fsgs();
 	host->fs_base = current->thread.fsbase;
@@ -220,12 +224,14 @@ void vmx_host_prepare(struct vmx_vcpu *vmx)
 	if (unlikely(!is_64bit_mm(current->mm)))
 		save_compat_bases(host);
 	if (unlikely(host->vmcs_fs_base != host->fs_base)) {
-		vmcs_write(HOST_FS_BASE, host->fs_base);
+		if (vmcs_write(HOST_FS_BASE, host->fs_base))
+			return -EIO;
 		host->vmcs_fs_base = host->fs_base;
 	}
 	native_wrmsr(MSR_KERNEL_GS_BASE, (u32)vmx->msr_kernel_gs_base,
 		     vmx->msr_kernel_gs_base >> 32);
 	vmx->guest_loaded = true;
+	return 0;
 }
 
 static noinline void reload_tss(void)
@@ -311,11 +317,13 @@ void vmx_vcpu_put(struct vitrine_vcpu *vcpu, bool to_user)
 
 int vmx_host_init(void)
 {
-	struct x86_pmu_capability pmu;
+	int nr;
 
 	if (boot_cpu_has(X86_FEATURE_OSXSAVE))
 		vmx_host_xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
-	perf_get_x86_pmu_capability(&pmu);
-	vmx_perf_present = pmu.version > 0;
+	/* Asked so, as perf does not describe the PMUs of a CPU that has several kinds of them. */
+	preempt_disable();
+	vmx_perf_present = perf_guest_get_msrs(&nr, NULL);
+	preempt_enable();
 	return 0;
 }

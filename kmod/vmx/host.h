@@ -14,7 +14,8 @@ extern bool vmx_perf_present; /* perf drives a PMU here: its MSRs are looked at 
 DECLARE_PER_CPU(struct desc_ptr, vmx_host_idt);
 
 int vmx_host_init(void);
-void vmx_host_prepare(struct vmx_vcpu *vmx);
+/* 0, or -EIO: no entry may follow. */
+int vmx_host_prepare(struct vmx_vcpu *vmx, u64 debugctl);
 void vmx_host_restore(struct vmx_vcpu *vmx);
 /* This CPU leaves VMX: nothing of a guest's may stay in it. Interrupts off. */
 void vmx_host_forget_cpu(void);

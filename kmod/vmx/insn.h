@@ -2,19 +2,24 @@
 /*
  * VMX instructions. Each has an exception-table fixup: another CPU's reboot or crash path may turn
  * VMX off under a running vCPU, and then the instruction raises #UD. The fixup leads to
- * vmx_insn_failed(), which tells that case (end quietly) from a bug (warn, mark the VM dead).
+ * vmx_insn_failed(), which tells that case (end quietly) from a bug (warn). Callers see to it that
+ * the VM is dead then; of VMREAD and VMWRITE, which are everywhere, vmx_vmcs_access_failed() does.
  */
 #ifndef VMX_INSN_H
 #define VMX_INSN_H
 
 #include <linux/compiler.h>
 #include <linux/errno.h>
+#include <linux/linkage.h>
 #include <linux/types.h>
 #include <asm/asm.h>
 #include <asm/vmx.h>
 
 /* One line in the log, for -EIO. Out of line: never on a path that works. */
 int vmx_insn_failed(const char *insn, u64 operand, bool faulted);
+/* Likewise, and the VM whose VMCS is current here is dead. */
+int vmx_vmcs_access_failed(const char *insn, u64 field, bool faulted);
+asmlinkage void vmx_vmread_tell(unsigned long field);	/* of vmx_vmread_failed() */
 
 /* For asm goto with the labels "failed" (VMfail) and "faulted". */
 #define VMX_INSN(insn) \
@@ -33,21 +38,27 @@ struct vmx_invvpid_desc {
 	u64 gva;
 };
 
+/*
+ * Not by asm goto: with outputs that is miscompiled by the GCC that these kernels are built with
+ * (its bug 113921). What has failed is told by a call that preserves all registers (enter_asm.S),
+ * with the field on the stack; the value is then 0.
+ */
 static __always_inline u64 vmcs_read(unsigned long field)
 {
 	u64 value;
 
-	asm_goto_output(VMX_INSN("vmread %[field], %[value]")
-			: [value] "=r" (value)
-			: [field] "r" (field)
-			: "cc" : failed, faulted);
+	asm volatile("1: vmread %[field], %[value]\n\t"
+		     "ja 3f\n"
+		     "2:\tpush %[field]\n\t"
+		     "call vmx_vmread_failed\n\t"
+		     "pop %[field]\n\t"
+		     "xor %k[value], %k[value]\n"
+		     "3:\n\t"
+		     _ASM_EXTABLE(1b, 2b)
+		     : [value] "=r" (value), ASM_CALL_CONSTRAINT
+		     : [field] "r" (field)
+		     : "cc");
 	return value;
-failed:
-	vmx_insn_failed("VMREAD", field, false);
-	return 0;
-faulted:
-	vmx_insn_failed("VMREAD", field, true);
-	return 0;
 }
 
 static __always_inline int vmcs_write(unsigned long field, u64 value)
@@ -57,9 +68,9 @@ static __always_inline int vmcs_write(unsigned long field, u64 value)
 		 : "cc", "memory" : failed, faulted);
 	return 0;
 failed:
-	return vmx_insn_failed("VMWRITE", field, false);
+	return vmx_vmcs_access_failed("VMWRITE", field, false);
 faulted:
-	return vmx_insn_failed("VMWRITE", field, true);
+	return vmx_vmcs_access_failed("VMWRITE", field, true);
 }
 
 static __always_inline int vmx_vmclear(u64 vmcs_hpa)

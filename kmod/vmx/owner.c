@@ -105,6 +105,9 @@ int vmx_owner_claim(void)
 		       KVM_MODULE, KVM_MODULE);
 		ret = -EBUSY;
 	} else {
+		/* It has no module to keep out, and would take the same callback: it warns then. */
+		if (IS_BUILTIN(CONFIG_KVM_INTEL))
+			pr_notice("the KVM in this kernel must not be used while virtual machines of this module live\n");
 		claimed = true;
 		cpu_emergency_register_virt_callback(vmx_cpu_emergency);
 	}

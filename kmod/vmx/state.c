@@ -145,8 +145,6 @@ static unsigned long msr_field(u32 msr)
 		return GUEST_SYSENTER_EIP;
 	case MSR_IA32_CR_PAT:
 		return GUEST_IA32_PAT;
-	case MSR_IA32_DEBUGCTLMSR:
-		return GUEST_IA32_DEBUGCTL;
 	default:
 		return 0;
 	}
@@ -288,6 +286,6 @@ void vmx_tlb_flush_guest(struct vitrine_vcpu *vcpu)
 {
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 
-	if (vmx->vpid)
-		vmx_invvpid(VMX_VPID_EXTENT_SINGLE_CONTEXT, vmx->vpid, 0);
+	if (vmx->vpid && vmx_invvpid(VMX_VPID_EXTENT_SINGLE_CONTEXT, vmx->vpid, 0))
+		vitrine_vm_mark_dead(vcpu->vm, "INVVPID failed");
 }

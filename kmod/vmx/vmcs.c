@@ -67,6 +67,9 @@ static void write_controls(struct vmx_vcpu *vmx)
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MASK, 0);
 	vmcs_write(PAGE_FAULT_ERROR_CODE_MATCH, 0);
 	vmcs_write(VMCS_LINK_POINTER, ~0ULL);
+	/* There is no SGX here, whatever the host does with it. */
+	if (vmx_caps.cpu2 & SECONDARY_EXEC_ENCLS_EXITING)
+		vmcs_write(ENCLS_EXITING_BITMAP, ~0ULL);
 }
 
 /* What is the same on every CPU and in every thread; the rest is host.c's. */
@@ -136,7 +139,7 @@ void vmx_vcpu_reset(struct vitrine_vcpu *vcpu, bool init)
 	}
 	reset_segments(vcpu);
 	vmcs_write(GUEST_DR7, 0x400);
-	vmcs_write(GUEST_IA32_DEBUGCTL, 0);
+	vmcs_write(GUEST_IA32_DEBUGCTL, vmx->debugctl);
 	vmcs_write(GUEST_INTERRUPTIBILITY_INFO, 0);
 	vmcs_write(GUEST_ACTIVITY_STATE, GUEST_ACTIVITY_ACTIVE);
 	vmcs_write(GUEST_PENDING_DBG_EXCEPTIONS, 0);
@@ -210,7 +213,8 @@ void vmx_vcpu_free(struct vitrine_vcpu *vcpu)
 		ida_free(&vpids, vmx->vpid);
 	vmx_pml_free(vmx);
 	free_page((unsigned long)vmx->msr_bitmap);
-	free_page((unsigned long)vmx->vmcs);
+	if (likely(!vmx->vmcs_lost))
+		free_page((unsigned long)vmx->vmcs);
 	kmem_cache_free(vcpu_cache, vmx);
 }
 

@@ -44,6 +44,7 @@ struct vmx_vcpu {
 	struct list_head loaded_node;	/* [c] on the loaded_cpu's list; interrupts off */
 	int loaded_cpu;			/* [c] where the VMCS is active, or -1 */
 	bool launched;			/* [c] since the last VMCLEAR */
+	bool vmcs_lost;			/* [c] VMCLEAR failed: @vmcs is never freed */
 	bool guest_loaded;		/* [c] guest's segment bases and MSRs are in the CPU */
 	u16 vpid;			/* [I] 0 without VPID */
 	u64 token;			/* [I] never reused: who ran on a CPU last */
@@ -52,6 +53,7 @@ struct vmx_vcpu {
 	unsigned int enter_flags;	/* [v] but VMX_ENTER_RESUME, which follows @launched */
 	u64 host_cr3;			/* [c] what HOST_CR3 holds */
 	u64 host_cr4;			/* [c] what HOST_CR4 holds */
+	u64 debugctl;			/* [v] what GUEST_IA32_DEBUGCTL holds */
 	u64 eptp;			/* [v] */
 
 	u32 cpu_ctls;			/* [v] what the VMCS holds */
@@ -198,7 +200,6 @@ void vmx_vmcs_exit(void);
 /* host.c */
 void vmx_vcpu_load(struct vitrine_vcpu *vcpu, int cpu);
 void vmx_vcpu_put(struct vitrine_vcpu *vcpu, bool to_user);
-void vmx_host_prepare(struct vmx_vcpu *vmx);
 void vmx_host_restore(struct vmx_vcpu *vmx);
 int vmx_host_init(void);
 void vmx_host_exit(void);
