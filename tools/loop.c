@@ -20,6 +20,7 @@
 #define ESCAPE_KEY	0x01	/* Ctrl-A */
 #define FLUSH_MS	20
 #define FULL_RETRY_MS	20
+#define FOREGROUND_MS	500
 #define INPUT_BYTES	256
 
 struct loop {
@@ -56,6 +57,8 @@ int loop_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGTTOU, SIG_IGN);
 	signal(SIGTTIN, SIG_IGN);
+	/* A file that may grow no more, as EFBIG. */
+	signal(SIGXFSZ, SIG_IGN);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -133,10 +136,13 @@ static void read_input(struct loop *loop, size_t room)
 	ssize_t count;
 
 	count = read(STDIN_FILENO, bytes, room < sizeof(bytes) ? room : sizeof(bytes));
-	if (count > 0)
+	if (count > 0) {
 		handle_keys(loop, bytes, (size_t)count);
-	else if (!count || (errno != EINTR && errno != EAGAIN))
-		loop->input_open = false;
+	} else if (!count || (errno != EINTR && errno != EAGAIN)) {
+		/* In the background a terminal fails so, too, but that passes. */
+		loop->input_ours = terminal_raw(STDIN_FILENO);
+		loop->input_open = count && !loop->input_ours;
+	}
 }
 
 static void handle_signal(struct loop *loop, int signo)
@@ -190,6 +196,8 @@ static int timeout_ms(const struct loop *loop, bool input_full)
 		timeout = FLUSH_MS;
 	else if (input_full)
 		timeout = FULL_RETRY_MS;
+	else if (loop->input_open && !loop->input_ours)
+		timeout = FOREGROUND_MS;
 	if (!loop->deadline_ns)
 		return timeout;
 	now = loop_now_ns();
@@ -230,6 +238,9 @@ void loop_run(struct machine *machine, int signal_fd, uint64_t deadline_ns)
 			if (loop.deadline_ns && loop_now_ns() >= loop.deadline_ns)
 				machine_finish(machine, END_TIMEOUT, NULL);
 			loop.flush_due = loop.flush_due && output_flush_later(&machine->output);
+			/* Nobody tells a job that runs when it gets the terminal. */
+			if (!loop.input_ours)
+				loop.input_ours = terminal_raw(STDIN_FILENO);
 			continue;
 		}
 		if (fds[0].revents)

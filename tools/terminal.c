@@ -19,11 +19,21 @@ static struct {
 	bool hooked;
 } terminal;
 
+/* Of a terminal that is not our controlling one there is no foreground to be in. */
+static bool in_background(int fd)
+{
+	pid_t foreground = tcgetpgrp(fd);
+
+	return foreground >= 0 && foreground != getpgrp();
+}
+
 void terminal_restore(void)
 {
 	if (!__atomic_exchange_n(&terminal.raw, 0, __ATOMIC_ACQ_REL))
 		return;
-	tcsetattr(terminal.fd, TCSANOW, &terminal.found);
+	/* Who was put into the foreground since has set it up for itself. */
+	if (!in_background(terminal.fd))
+		tcsetattr(terminal.fd, TCSANOW, &terminal.found);
 }
 
 bool terminal_is_raw(void)
@@ -40,8 +50,11 @@ static void on_fatal_signal(int signo)
 
 static void hook(void)
 {
-	static const int fatal[] = { SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE };
+	static const int fatal[] = {
+		SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE, SIGALRM, SIGUSR2, SIGXCPU,
+	};
 	struct sigaction action = { .sa_handler = on_fatal_signal, .sa_flags = SA_RESETHAND };
+	struct sigaction found;
 	unsigned int i;
 
 	if (terminal.hooked)
@@ -49,18 +62,20 @@ static void hook(void)
 	terminal.hooked = true;
 	atexit(terminal_restore);
 	for (i = 0; i < ARRAY_SIZE(fatal); i++)
-		sigaction(fatal[i], &action, NULL);
+		if (!sigaction(fatal[i], NULL, &found) && found.sa_handler != SIG_IGN)
+			sigaction(fatal[i], &action, NULL);
 }
 
 bool terminal_raw(int fd)
 {
 	struct termios raw;
 
-	if (terminal_is_raw() || !isatty(fd))
+	if (!isatty(fd))
 		return true;
-	if (tcgetpgrp(fd) != getpgrp())
+	if (in_background(fd))
 		return false;
-	if (tcgetattr(fd, &terminal.found))
+	/* Raw by our own account it may be no more: a shell that stopped us set it otherwise. */
+	if (!terminal_is_raw() && tcgetattr(fd, &terminal.found))
 		return true;
 	hook();
 	raw = terminal.found;

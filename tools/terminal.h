@@ -8,8 +8,8 @@
 #include <stdbool.h>
 
 /*
- * Puts @fd into raw mode if it is a terminal and we are in its foreground. Returns whether
- * input may be read from @fd: false for a terminal in whose background we are.
+ * Puts @fd into raw mode, again if need be, if it is a terminal and we are in its foreground.
+ * Returns whether input may be read from @fd: false for a terminal in whose background we are.
  */
 bool terminal_raw(int fd);
 
