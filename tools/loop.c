@@ -130,6 +130,12 @@ static void handle_keys(struct loop *loop, const uint8_t *keys, size_t count)
 	}
 }
 
+/* On a raw terminal the escape key must get through, whatever the guest leaves unread. */
+static size_t input_room(struct loop *loop)
+{
+	return terminal_is_raw() ? INPUT_BYTES : serial_room(&loop->machine->serial);
+}
+
 static void read_input(struct loop *loop, size_t room)
 {
 	uint8_t bytes[INPUT_BYTES];
@@ -228,7 +234,7 @@ void loop_run(struct machine *machine, int signal_fd, uint64_t deadline_ns)
 	loop.input_ours = terminal_raw(STDIN_FILENO);
 	while (machine_ended(machine) == END_NONE) {
 		wanted = loop.input_open && loop.input_ours;
-		room = wanted ? serial_room(&machine->serial) : 0;
+		room = wanted ? input_room(&loop) : 0;
 		fds[2].fd = room ? STDIN_FILENO : -1;
 		fds[2].revents = 0;
 		ready = poll(fds, 3, timeout_ms(&loop, wanted && !room));
