@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The main thread: it reads the keyboard for the guest, obeys the escape key and signals,
- * keeps the time limit and flushes what the guest left unflushed. It never writes to the
- * guest's output itself while a vCPU does, so that a reader who does not read cannot stop it.
+ * keeps the time limit and flushes what the guest left unflushed. It writes of the guest's output
+ * only what goes at once, so that a reader who does not read cannot stop it.
  */
 #include <errno.h>
 #include <poll.h>
@@ -256,4 +256,25 @@ void loop_run(struct machine *machine, int signal_fd, uint64_t deadline_ns)
 		if (fds[2].revents)
 			read_input(&loop, room);
 	}
+}
+
+/* Whether nobody waits for the guest's last words any more. */
+static bool is_hurried(struct machine *machine)
+{
+	enum machine_end end = machine_ended(machine);
+
+	return end == END_SIGNAL || end == END_TIMEOUT || end == END_QUIT;
+}
+
+void loop_drain(struct machine *machine, int signal_fd, uint64_t deadline_ns)
+{
+	const struct loop loop = { .machine = machine, .deadline_ns = deadline_ns };
+	struct pollfd fds[2] = {
+		{ .fd = signal_fd, .events = POLLIN },
+		{ .fd = machine->output.fd, .events = POLLOUT },
+	};
+
+	while (output_flush_later(&machine->output) && !is_hurried(machine))
+		if (poll(fds, 2, timeout_ms(&loop, false)) <= 0 || fds[0].revents)
+			break;
 }

@@ -13,6 +13,12 @@ int loop_signals(void);
 /* Serves the machine until it has ended. */
 void loop_run(struct machine *machine, int signal_fd, uint64_t deadline_ns);
 
+/*
+ * Afterwards: writes what is left of the output, for as long as a guest that ended by itself leaves
+ * time for it and no signal comes.
+ */
+void loop_drain(struct machine *machine, int signal_fd, uint64_t deadline_ns);
+
 /* CLOCK_MONOTONIC */
 uint64_t loop_now_ns(void);
 

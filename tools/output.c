@@ -11,6 +11,8 @@
 #include "output.h"
 
 #define WRITE_RETRY_MS 100
+/* What poll() lets through without waiting: a pseudo-terminal's 256 with a CR before each LF. */
+#define PIECE_BYTES 128
 
 void output_init(struct output *output, int fd, const char *until,
 		 void (*wake)(void *data), void *wake_data)
@@ -63,41 +65,49 @@ static int write_all(struct output *output, const uint8_t *bytes, size_t count)
 	return 0;
 }
 
-/* The caller holds write_lock, which keeps the order of the bytes. */
-static void flush_locked(struct output *output)
+/*
+ * Writes the oldest bytes, at most @max; false if there are none. The caller holds write_lock,
+ * which keeps their order.
+ */
+static bool write_oldest(struct output *output, size_t max)
 {
 	uint8_t bytes[OUTPUT_BYTES];
 	size_t count;
 	int error;
 
 	pthread_mutex_lock(&output->fill_lock);
-	count = output->count;
+	count = output->count < max ? output->count : max;
 	memcpy(bytes, output->bytes, count);
-	output->count = 0;
+	output->count -= count;
+	memmove(output->bytes, output->bytes + count, output->count);
 	pthread_mutex_unlock(&output->fill_lock);
 	/* After a failure the guest's output has nowhere to go, and the run is about to end. */
 	if (!count || output_error(output))
-		return;
+		return count;
 	error = write_all(output, bytes, count);
 	if (error) {
 		__atomic_store_n(&output->error, -error, __ATOMIC_RELEASE);
 		output->wake(output->wake_data);
 	}
+	return true;
 }
 
 void output_flush(struct output *output)
 {
 	pthread_mutex_lock(&output->write_lock);
-	flush_locked(output);
+	write_oldest(output, OUTPUT_BYTES);
 	pthread_mutex_unlock(&output->write_lock);
 }
 
 bool output_flush_later(struct output *output)
 {
+	struct pollfd writable = { .fd = output->fd, .events = POLLOUT };
+	size_t left = OUTPUT_BYTES;
 	bool more;
 
 	if (!pthread_mutex_trylock(&output->write_lock)) {
-		flush_locked(output);
+		while (left && poll(&writable, 1, 0) == 1 && write_oldest(output, PIECE_BYTES))
+			left -= PIECE_BYTES;
 		pthread_mutex_unlock(&output->write_lock);
 	}
 	pthread_mutex_lock(&output->fill_lock);

@@ -42,7 +42,7 @@ void output_destroy(struct output *output);
 void output_put(struct output *output, uint8_t byte);
 void output_flush(struct output *output);
 
-/* A timer's flush: never waits for another writer. Returns false once nothing is left. */
+/* A timer's flush: waits neither for another writer nor for the reader. False: nothing is left. */
 bool output_flush_later(struct output *output);
 
 /* Whether what was written so far ends in the middle of a line. */

@@ -58,8 +58,8 @@ static int run_once(struct vitrine *dev, const struct vitrine_image *image,
 	if (!code)
 		loop_run(&machine, signal_fd, deadline_ns);
 	machine_join(&machine);
-	output_flush(&machine.output);
 	terminal_restore();
+	loop_drain(&machine, signal_fd, deadline_ns);
 
 	*end = machine_ended(&machine);
 	code = machine_exit_code(&machine);
