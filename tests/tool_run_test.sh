@@ -50,7 +50,7 @@ code echo '\272\375\003\354\250\001\164\373\272\370\003\354\356\074\012\165\357\
 # multiboot header with addresses; if eax is the magic: out 'M', '\n'; hlt
 code multiboot '\002\260\255\033\000\000\001\000\376\117\121\344\000\000\040\000\000\000\040\000\000\000\000\000\000\000\000\000\040\000\040\000\075\002\260\255\053\165\014\272\370\003\000\000\260\115\356\260\012\356\364'
 
-echo "1..35"
+echo "1..36"
 
 guest_ends 0 '^A' "real mode, halted" --flat "$tmp/hello"
 guest_ends 0 '^A' "real mode above 64 KiB" --flat "$tmp/hello@0x20000"
@@ -116,4 +116,5 @@ guest_ends 1 'not a regular file' "a directory" --kernel "$tmp" --device /dev/no
 guest_ends 1 'No such file' "no such device" --flat "$tmp/hello" --device /dev/none
 guest_ends 1 'not a hypervisor' "a device that is no hypervisor's" --flat "$tmp/hello" --device /dev/null
 guest_ends 1 'real mode' "code out of reach of real mode" --flat "$tmp/hello@1M"
+guest_ends 1 'out of reach' "and of the first page tables" --flat "$tmp/wide@5G" --mode long --memory 6G
 rm -r "$tmp"

@@ -108,7 +108,11 @@ static bool test_bzimage_refused(void)
 	ok &= refused(bytes, sizeof(bytes), EINVAL, "init_size");
 	make_bzimage(bytes);
 	setup->pref_address = 0x1000;
-	return ok & refused(bytes, sizeof(bytes), EINVAL, "pref_address");
+	ok &= refused(bytes, sizeof(bytes), EINVAL, "pref_address");
+	setup->pref_address = 4 * GIB;
+	ok &= refused(bytes, sizeof(bytes), EINVAL, "out of reach");
+	setup->pref_address = UINT64_MAX - 4095;
+	return ok & refused(bytes, sizeof(bytes), EINVAL, "out of reach");
 }
 
 static void make_elf64(uint8_t *bytes, bool note)
@@ -196,7 +200,11 @@ static bool test_elf_refused(void)
 	ok &= refused(bytes, sizeof(bytes), ENOEXEC, "program for Linux");
 	make_elf64(bytes, false);
 	head->e_entry = 0x5000;
-	return ok & refused(bytes, sizeof(bytes), EINVAL, "no segment");
+	ok &= refused(bytes, sizeof(bytes), EINVAL, "no segment");
+	head->e_entry = 4 * GIB;
+	segment[0].p_vaddr = 4 * GIB;
+	segment[0].p_paddr = 4 * GIB;
+	return ok & refused(bytes, sizeof(bytes), EINVAL, "out of reach");
 }
 
 static void make_elf32(uint8_t *bytes)
@@ -299,7 +307,7 @@ static bool is_sound(const struct image_info *info, size_t size)
 		    segment->memory_size < segment->file_size ||
 		    segment->gpa + segment->memory_size < segment->gpa)
 			return false;
-		entry |= info->entry >= segment->gpa &&
+		entry |= info->entry >= segment->gpa && info->entry < 4 * GIB &&
 			 info->entry - segment->gpa < segment->memory_size;
 	}
 	return entry;

@@ -218,6 +218,10 @@ static int choose_entry(const struct elf *elf, struct image_info *info, bool pvh
 		return vitrine_fail(err, ENOEXEC,
 				    "32-bit ELF file with neither a PVH note nor a multiboot header");
 	}
+	if (info->entry >= ENTRY_END)
+		return vitrine_fail(err, EINVAL,
+				    "ELF entry 0x%llx is out of reach: kernels start below 4 GiB",
+				    (unsigned long long)info->entry);
 	if (!entry_is_loaded(info, info->entry))
 		return vitrine_fail(err, EINVAL, "ELF entry 0x%llx lies in no segment",
 				    (unsigned long long)info->entry);

@@ -74,6 +74,10 @@ int vitrine_bzimage_parse(const uint8_t *bytes, size_t size, struct image_info *
 		return vitrine_fail(err, EINVAL,
 				    "bzImage: pref_address 0x%llx or init_size 0x%x is impossible",
 				    (unsigned long long)setup->pref_address, setup->init_size);
+	if (setup->pref_address > ENTRY_END - setup->init_size)
+		return vitrine_fail(err, EINVAL,
+				    "bzImage: pref_address 0x%llx is out of reach: kernels start below 4 GiB",
+				    (unsigned long long)setup->pref_address);
 	segment->offset = setup_bytes;
 	segment->file_size = body;
 	segment->gpa = setup->pref_address;

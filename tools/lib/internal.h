@@ -35,6 +35,7 @@
 #define HIGH_RAM_START		0x100000ULL
 #define PCI_HOLE_START		(3 * GIB)
 #define PCI_HOLE_END		(4 * GIB)
+#define ENTRY_END		(4 * GIB)	/* what 32 bits and the first page tables reach */
 #define TSS_GPA			0xfffbd000ULL	/* three pages that KVM may want for real mode */
 #define IDENTITY_MAP_GPA	0xfffbc000ULL
 #define IOAPIC_GPA		0xfec00000U

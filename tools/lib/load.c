@@ -284,12 +284,14 @@ static int check_flat(struct vitrine_vm *vm, uint64_t gpa, uint64_t size,
 	if (mode == VITRINE_MODE_REAL && gpa >= MIB)
 		return vitrine_fail(err, EINVAL, "0x%llx is out of reach in real mode",
 				    (unsigned long long)gpa);
-	if (mode != VITRINE_MODE_REAL)
-		return vitrine_load_check_range(vm, gpa, size, "the code", err);
+	if (gpa >= ENTRY_END)
+		return vitrine_fail(err, EINVAL, "0x%llx is out of reach: code starts below 4 GiB",
+				    (unsigned long long)gpa);
 	if (!vitrine_vm_ptr(vm, gpa, size))
 		return vitrine_fail(err, E2BIG, "%llu bytes at 0x%llx do not fit into memory",
 				    (unsigned long long)size, (unsigned long long)gpa);
-	return 0;
+	return mode == VITRINE_MODE_REAL ? 0 :
+	       vitrine_load_check_range(vm, gpa, size, "the code", err);
 }
 
 static void start_flat(struct vitrine_start *start, uint64_t gpa, enum vitrine_mode mode)

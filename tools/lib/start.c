@@ -243,6 +243,9 @@ int vitrine_vcpu_start(struct vitrine_vcpu *vcpu, const struct vitrine_start *st
 	if (start->mode == VITRINE_MODE_REAL && start->rip >= MIB)
 		return vitrine_fail(err, EINVAL, "entry 0x%llx is out of reach in real mode",
 				    (unsigned long long)start->rip);
+	if (start->rip >= ENTRY_END)
+		return vitrine_fail(err, EINVAL, "entry 0x%llx is out of reach, beyond 4 GiB",
+				    (unsigned long long)start->rip);
 	if (!vcpu->prepared) {
 		ret = vitrine_vcpu_prepare(vcpu, 1, err);
 		if (ret)
