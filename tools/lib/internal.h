@@ -107,8 +107,6 @@ struct image_info {
 struct vitrine_image {
 	int fd;
 	char *path;
-	void *map;
-	size_t size;
 	struct image_info info;
 };
 

@@ -22,8 +22,10 @@
  *    failed, with the name of the field or file; err may be NULL.
  *  - Sizes and addresses are in bytes, addresses in the guest are guest-physical (gpa).
  *  - The library keeps no state outside its objects, installs no signal handler, prints
- *    nothing and never ends the process. Objects of different VMs may be used from different
+ *    nothing and does not end the process. Objects of different VMs may be used from different
  *    threads at once; one vCPU belongs to one thread, except for vitrine_vcpu_kick().
+ *  - Image files may be anything, but must not get shorter during vitrine_image_open(), which
+ *    maps them: the kernel ends who reads what is gone (SIGBUS). Later that is an error (EIO).
  */
 #ifndef LIBVITRINE_H
 #define LIBVITRINE_H
@@ -116,7 +118,8 @@ void *vitrine_vm_map(struct vitrine_vm *vm, uint64_t gpa, uint64_t size,
  * @size: 1 MiB or more, a multiple of 4096
  *
  * From 0 up to 3 GiB, what is left from 4 GiB on, so that the usual device addresses stay free.
- * Fails like vitrine_vm_map(), and with EINVAL if the device's guests cannot address that much.
+ * Fails like vitrine_vm_map(), and with EINVAL if the device's guests cannot address that much;
+ * then nothing is mapped.
  */
 int vitrine_vm_map_ram(struct vitrine_vm *vm, uint64_t size, struct vitrine_error *err);
 
@@ -169,7 +172,8 @@ struct vitrine_start {
  *
  * Takes a Linux bzImage (64-bit boot protocol), an ELF file with a PVH entry note, a
  * multiboot (version 1) image, or an x86-64 ELF vmlinux. Anything else, a truncated file and
- * a kernel for another machine fail with ENOEXEC or EINVAL and a text that says which.
+ * a kernel for another machine fail with ENOEXEC or EINVAL and a text that says which, one with
+ * more than 32 segments with E2BIG, what cannot be opened with open()'s errno; ENOMEM.
  */
 struct vitrine_image *vitrine_image_open(const char *path, struct vitrine_error *err);
 
@@ -195,8 +199,9 @@ struct vitrine_boot {
  * vitrine_load_kernel() - put an image, its command line and its initrd into guest memory
  *
  * The VM needs its RAM by then (vitrine_vm_map_ram()). Low memory from 0x10000 to 0x40000 is
- * used for boot structures. Fails with ENOMEM or E2BIG if something does not fit, EIO or
- * EINVAL if a file changed or cannot be read.
+ * used for boot structures. Fails with ENOMEM or E2BIG if something does not fit, EIO if a file
+ * got shorter, EINVAL for an initrd that is empty or no file, or with the errno of open() or
+ * read().
  */
 int vitrine_load_kernel(struct vitrine_vm *vm, const struct vitrine_image *image,
 			const struct vitrine_boot *boot, struct vitrine_start *start,
@@ -204,16 +209,17 @@ int vitrine_load_kernel(struct vitrine_vm *vm, const struct vitrine_image *image
 
 /**
  * vitrine_load_flat() - put a file into guest memory as it is and start at its first byte
- * @gpa: where; below 1 MiB for VITRINE_MODE_REAL
+ * @gpa: where; below 1 MiB for VITRINE_MODE_REAL, below 4 GiB for the others
  *
- * Fails with EINVAL (empty file, address), E2BIG (does not fit or meets the boot structures
- * of vitrine_load_kernel(), which the other modes use for page tables).
+ * Fails with EINVAL (empty or no file, address), E2BIG (does not fit or meets the boot structures
+ * of vitrine_load_kernel(), which the other modes use for page tables), EIO (the file got shorter),
+ * or with the errno of open() or read().
  */
 int vitrine_load_flat(struct vitrine_vm *vm, const char *path, uint64_t gpa,
 		      enum vitrine_mode mode, struct vitrine_start *start,
 		      struct vitrine_error *err);
 
-/** vitrine_load_bytes() - as vitrine_load_flat(), from memory */
+/** vitrine_load_bytes() - as vitrine_load_flat(), from memory: EINVAL and E2BIG */
 int vitrine_load_bytes(struct vitrine_vm *vm, const void *bytes, size_t size, uint64_t gpa,
 		       enum vitrine_mode mode, struct vitrine_start *start,
 		       struct vitrine_error *err);
@@ -238,7 +244,7 @@ int vitrine_load_acpi(struct vitrine_vm *vm, unsigned int nr_cpus, uint64_t *rsd
 
 /**
  * vitrine_vcpu_create() - add a vCPU
- * @id: its number and APIC id, 0 to 254; 0 starts the machine, others wait for it to start them
+ * @id: its number and APIC id, 0 to 253; 0 starts the machine, others wait for it to start them
  *
  * The VM owns it: vitrine_vm_destroy() frees it.
  */
@@ -262,7 +268,12 @@ unsigned int vitrine_vcpu_id(const struct vitrine_vcpu *vcpu);
 int vitrine_vcpu_prepare(struct vitrine_vcpu *vcpu, unsigned int nr_cpus,
 			 struct vitrine_error *err);
 
-/** vitrine_vcpu_start() - set the first registers; they take effect at the next run */
+/**
+ * vitrine_vcpu_start() - set the first registers; they take effect at the next run
+ *
+ * Fails with EINVAL if the mode does not reach the entry (see vitrine_load_flat()), EFAULT if the
+ * VM has no memory for the page tables.
+ */
 int vitrine_vcpu_start(struct vitrine_vcpu *vcpu, const struct vitrine_start *start,
 		       struct vitrine_error *err);
 

@@ -49,6 +49,7 @@ struct vitrine_image *vitrine_image_open(const char *path, struct vitrine_error 
 	struct vitrine_image *image = calloc(1, sizeof(*image));
 	struct vitrine_error why;
 	uint64_t size;
+	void *map;
 	int ret;
 
 	if (image)
@@ -60,21 +61,19 @@ struct vitrine_image *vitrine_image_open(const char *path, struct vitrine_error 
 	image->fd = open_file(path, "kernel", &size, err);
 	if (image->fd < 0)
 		goto err_free;
-	image->size = size;
-	image->map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, image->fd, 0);
-	if (image->map == MAP_FAILED) {
+	map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, image->fd, 0);
+	if (map == MAP_FAILED) {
 		vitrine_fail(err, errno, "kernel %s: %s", path, strerror(errno));
 		goto err_close;
 	}
-	ret = vitrine_image_parse(image->map, image->size, &image->info, &why);
+	ret = vitrine_image_parse(map, size, &image->info, &why);
+	munmap(map, size);
 	if (ret) {
 		vitrine_fail(err, -ret, "kernel %s: %s", path, why.text);
-		goto err_unmap;
+		goto err_close;
 	}
 	return image;
 
-err_unmap:
-	munmap(image->map, image->size);
 err_close:
 	close(image->fd);
 err_free:
@@ -88,7 +87,6 @@ void vitrine_image_close(struct vitrine_image *image)
 {
 	if (!image)
 		return;
-	munmap(image->map, image->size);
 	close(image->fd);
 	free(image->path);
 	free(image);

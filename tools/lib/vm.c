@@ -154,6 +154,17 @@ static int add_mapping(struct vitrine_vm *vm, uint64_t gpa, uint64_t size,
 	return 0;
 }
 
+/* Before any vCPU can have seen it. */
+static void drop_last_mapping(struct vitrine_vm *vm)
+{
+	struct kvm_userspace_memory_region region = { .slot = vm->nr_mappings - 1 };
+	struct vm_mapping *mapping = &vm->mappings[region.slot];
+
+	ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region);
+	munmap(mapping->hva, mapping->size);
+	vm->nr_mappings--;
+}
+
 void *vitrine_vm_map(struct vitrine_vm *vm, uint64_t gpa, uint64_t size,
 		     struct vitrine_error *err)
 {
@@ -179,8 +190,11 @@ int vitrine_vm_map_ram(struct vitrine_vm *vm, uint64_t size, struct vitrine_erro
 					    bits, ((1ULL << bits) - GIB) / GIB);
 	}
 	ret = add_mapping(vm, 0, low, err);
-	if (!ret && high)
+	if (!ret && high) {
 		ret = add_mapping(vm, PCI_HOLE_END, high, err);
+		if (ret)
+			drop_last_mapping(vm);
+	}
 	if (!ret)
 		vm->ram_size = size;
 	return ret;
