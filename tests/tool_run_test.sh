@@ -50,7 +50,7 @@ code echo '\272\375\003\354\250\001\164\373\272\370\003\354\356\074\012\165\357\
 # multiboot header with addresses; if eax is the magic: out 'M', '\n'; hlt
 code multiboot '\002\260\255\033\000\000\001\000\376\117\121\344\000\000\040\000\000\000\040\000\000\000\000\000\000\000\000\000\040\000\040\000\075\002\260\255\053\165\014\272\370\003\000\000\260\115\356\260\012\356\364'
 
-echo "1..36"
+echo "1..40"
 
 guest_ends 0 '^A' "real mode, halted" --flat "$tmp/hello"
 guest_ends 0 '^A' "real mode above 64 KiB" --flat "$tmp/hello@0x20000"
@@ -66,9 +66,12 @@ guest_ends 7 'port 0x1234' "--strict and an unknown port" --flat "$tmp/unknown" 
 guest_ends 0 'nothing answered: 1 ports' "without --strict it is counted" --flat "$tmp/unknown"
 guest_ends 124 'time-out' "--timeout" --flat "$tmp/loop" --timeout 0.5
 guest_ends 0 'until' "--until" --flat "$tmp/chatter" --until A
-guest_ends 124 'time-out' "--reboot starts again" --flat "$tmp/reset" --reboot --timeout 1
+guest_ends 124 'time-out' "--reboot starts again" --flat "$tmp/reset" --reboot --timeout 1 \
+	--json "$tmp/json"
 grep -c 'asked for a reset' "$out" | grep -q '[2-9]'
 result $? "more than once"
+[ "$(grep '"end"' "$tmp/json" | tr -d ' ')" = '"end":"timeout",' ]
+result $? "and as JSON tells of the last"
 guest_ends 0 'halted' "one MiB of memory" --flat "$tmp/hello" --memory 1M
 guest_ends 0 'halted' "memory beyond 4 GiB" --flat "$tmp/hello" --memory 6G
 
@@ -89,6 +92,11 @@ result $? "a full disk ends the run"
 vitrine run --flat "$tmp/hello" --json /dev/full >"$out" 2>&1 </dev/null
 [ $? = 1 ]
 result $? "so it does for --json"
+guest_ends 1 'none/json: No such file' "a place for JSON that is none" --flat "$tmp/hello" \
+	--json "$tmp/none/json" --device /dev/null
+guest_ends 1 'not a hypervisor' "no VM" --flat "$tmp/hello" --json "$tmp/json" --device /dev/null
+[ -e "$tmp/json" ] && [ ! -s "$tmp/json" ]
+result $? "and no JSON of an earlier one"
 (vitrine run --flat "$tmp/chatter" --timeout 20 2>"$out" </dev/null; echo $? >"$tmp/code") |
 	head -n 1 >/dev/null
 [ "$(cat "$tmp/code")" = 141 ]

@@ -346,26 +346,17 @@ static struct json_object *build(struct machine *machine, const struct report_co
 	return root;
 }
 
-int report_json(struct machine *machine, const struct report_context *context, const char *path)
+int report_json(struct machine *machine, const struct report_context *context)
 {
 	struct json_object *root = build(machine, context);
-	bool to_stdout = !strcmp(path, "-");
-	FILE *file = to_stdout ? stdout : fopen(path, "we");
 	const char *text;
 	int ret = 0;
 
-	if (!file) {
-		ret = -errno;
-		json_object_put(root);
-		return ret;
-	}
 	errno = 0;
 	text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY |
 					      JSON_C_TO_STRING_NOSLASHESCAPE);
-	if (fprintf(file, "%s\n", text) < 0 || fflush(file))
+	if (fprintf(context->json, "%s\n", text) < 0 || fflush(context->json))
 		ret = errno ? -errno : -EIO;
-	if (!to_stdout && fclose(file) && !ret)
-		ret = -errno;
 	json_object_put(root);
 	return ret;
 }

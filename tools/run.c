@@ -40,6 +40,30 @@ static int pause_before_start(struct machine *machine)
 	return 0;
 }
 
+/* Where --json goes, emptied: what an earlier run left there must not pass for ours. */
+static FILE *open_json(const char *path)
+{
+	FILE *file = !strcmp(path, "-") ? stdout : fopen(path, "we");
+
+	if (!file)
+		complain("--json %s: %s", path, strerror(errno));
+	return file;
+}
+
+/* The exit code, which a failure changes. */
+static int finish_json(FILE *file, const char *path, int code)
+{
+	bool told;
+
+	if (!file || file == stdout)
+		return code;
+	told = ferror(file);
+	if (!fclose(file) || told)
+		return code;
+	complain("--json %s: %s", path, strerror(errno));
+	return code ? code : EXIT_HOST;
+}
+
 /* One life of the machine, from its creation to its end; returns the exit code. */
 static int run_once(struct vitrine *dev, const struct vitrine_image *image,
 		    const struct run_options *options, int signal_fd, uint64_t deadline_ns,
@@ -71,10 +95,11 @@ static int run_once(struct vitrine *dev, const struct vitrine_image *image,
 		report_registers(&machine);
 	if (options->stats)
 		report_text(&machine, context);
-	if (options->json) {
-		ret = report_json(&machine, context, options->json);
+	/* One report: of the last life. */
+	if (context->json && !(*end == END_RESET && options->reboot)) {
+		ret = report_json(&machine, context);
 		if (ret) {
-			complain("%s: %s", options->json, strerror(-ret));
+			complain("--json %s: %s", options->json, strerror(-ret));
 			code = code ? code : EXIT_HOST;
 		}
 	}
@@ -134,16 +159,22 @@ static int run(struct run_options *options)
 	int signal_fd = -1;
 	int code;
 
+	if (options->json) {
+		context.json = open_json(options->json);
+		if (!context.json)
+			return EXIT_HOST;
+	}
 	code = check_file(options->initrd, "initrd");
 	if (!code)
 		code = check_file(options->flat, "file");
 	if (code)
-		return code;
+		goto out;
 	if (options->kernel) {
 		image = vitrine_image_open(options->kernel, &err);
 		if (!image) {
 			complain("%s", err.text);
-			return EXIT_HOST;
+			code = EXIT_HOST;
+			goto out;
 		}
 		context.image_kind = vitrine_image_kind(image);
 		code = complete_cmdline(options, image, cmdline, sizeof(cmdline));
@@ -172,7 +203,7 @@ out:
 		close(signal_fd);
 	vitrine_close(dev);
 	vitrine_image_close(image);
-	return finish_output(code);
+	return finish_output(finish_json(context.json, options->json, code));
 }
 
 int command_run(int argc, char **argv)
