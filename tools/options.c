@@ -49,8 +49,8 @@ static const struct {
 	{ "flat", "FILE[@ADDR]", OPTION_FLAT,
 	  "raw code, at 0x7c00 in real mode, else at 1 MiB, unless told" },
 	{ "mode", "MODE", OPTION_MODE, "how --flat starts: real (default), protected or long" },
-	{ "memory", "SIZE", 'm', "guest memory, like 512M or 2G; 256M unless given" },
-	{ "cpus", "N", 'c', "virtual CPUs, 1 unless given" },
+	{ "memory", "SIZE", 'm', "guest memory, like 512M or 2G; 1M to 64T, 256M unless given" },
+	{ "cpus", "N", 'c', "virtual CPUs, 1 to 254; 1 unless given" },
 	{ "irqchip", NULL, OPTION_IRQCHIP, "interrupt controllers for --flat (--kernel has them)" },
 	{ "no-irqchip", NULL, OPTION_NO_IRQCHIP, "none for --kernel: HLT ends the run" },
 	{ "timeout", "SECONDS", 't', "end the run after so long, with exit code 124" },
@@ -60,7 +60,7 @@ static const struct {
 	{ "strict", NULL, OPTION_STRICT, "end the run when the guest uses what is not there" },
 	{ "stats", NULL, OPTION_STATS, "at the end tell what the run cost (the default)" },
 	{ "no-stats", NULL, OPTION_NO_STATS, "do not" },
-	{ "json", "FILE", OPTION_JSON, "write the result to FILE as JSON; - is standard output" },
+	{ "json", "FILE", OPTION_JSON, "write the result to FILE as JSON; -: to standard output" },
 	{ "device", "PATH", OPTION_DEVICE, "hypervisor device; $VITRINE_DEV or /dev/vitrine" },
 	{ "help", NULL, 'h', "this text" },
 };
@@ -84,7 +84,7 @@ void run_options_usage(FILE *to)
 		fprintf(to, "  %-26s %s\n", left, table[i].help);
 	}
 	fputs("\nExit code: 0 power-off, 3 reset, 4 triple fault, 5 entry failure,\n"
-	      "6 internal error, 7 --strict, 124 time-out, 128+n signal;\n"
+	      "6 internal error, 7 --strict, 8 unknown exit, 124 time-out, 128+n signal;\n"
 	      "1 and 2 are errors here. See vitrine-run(1).\n", to);
 }
 
@@ -123,9 +123,11 @@ static int parse_timeout(const char *text, uint64_t *timeout_ms, struct vitrine_
 	char *end;
 
 	seconds = strtod(text, &end);
-	if (end == text || *end || !isfinite(seconds) || seconds < 0.001 ||
-	    seconds > TIMEOUT_MAX_S)
+	if (end == text || *end || isnan(seconds))
 		return refuse(err, "--timeout %s: not a number of seconds", text);
+	if (seconds < 0.001 || seconds > TIMEOUT_MAX_S)
+		return refuse(err, "--timeout %s: 0.001 to %.0f seconds are possible", text,
+			      TIMEOUT_MAX_S);
 	*timeout_ms = (uint64_t)(seconds * 1000);
 	return 0;
 }
