@@ -80,7 +80,8 @@ printf 'ping\n' | vitrine run --flat "$tmp/echo" --timeout 20 >"$out" 2>&1 &&
 result $? "input reaches the guest"
 
 vitrine run --flat "$tmp/hello" --json "$tmp/json" --no-stats >"$out" 2>&1 </dev/null
-grep -q '"end": *"halted"' "$tmp/json" && grep -q '"IO": *2' "$tmp/json"
+grep -q '"end": *"halted"' "$tmp/json" && grep -q '"IO": *2' "$tmp/json" &&
+	grep -q '"cpu_user_ns": *[0-9]' "$tmp/json" && grep -q '"cpu_system_ns": *[0-9]' "$tmp/json"
 result $? "the result as JSON"
 grep -q 'exits' "$out"
 [ $? = 1 ]

@@ -249,7 +249,7 @@ void report_text(struct machine *machine, const struct report_context *context)
 
 	gather(machine, &totals);
 	getrusage(RUSAGE_SELF, &usage);
-	fprintf(stderr, "run: %.3f s, ", (double)wall_ns / 1e9);
+	fprintf(stderr, "run: %.3f s,", (double)wall_ns / 1e9);
 	print_ticks("", ticks, 0, 0);
 	fprintf(stderr, "; CPU time %ld.%03ld s user, %ld.%03ld s system; %u vCPU%s, %llu MiB\n",
 		(long)usage.ru_utime.tv_sec, (long)usage.ru_utime.tv_usec / 1000,
@@ -274,6 +274,11 @@ void report_text(struct machine *machine, const struct report_context *context)
 static void add_u64(struct json_object *to, const char *name, uint64_t value)
 {
 	json_object_object_add(to, name, json_object_new_uint64(value));
+}
+
+static void add_cpu_time(struct json_object *to, const char *name, const struct timeval *time)
+{
+	add_u64(to, name, (uint64_t)time->tv_sec * 1000000000 + (uint64_t)time->tv_usec * 1000);
 }
 
 static struct json_object *json_counters(const struct totals *totals)
@@ -315,10 +320,12 @@ static struct json_object *build(struct machine *machine, const struct report_co
 	struct json_object *root = json_object_new_object();
 	struct json_object *user = json_object_new_object();
 	struct totals totals;
+	struct rusage usage;
 	char buffer[24];
 	unsigned int i;
 
 	gather(machine, &totals);
+	getrusage(RUSAGE_SELF, &usage);
 	json_object_object_add(root, "end",
 			       json_object_new_string(machine_end_name(machine_ended(machine))));
 	json_object_object_add(root, "detail", json_object_new_string(machine->end_text));
@@ -330,6 +337,8 @@ static struct json_object *build(struct machine *machine, const struct report_co
 	add_u64(root, "wall_ns", loop_now_ns() - context->start_ns);
 	add_u64(root, "ticks", report_ticks() - context->start_ticks);
 	add_u64(root, "tsc_khz", totals.tsc_khz);
+	add_cpu_time(root, "cpu_user_ns", &usage.ru_utime);
+	add_cpu_time(root, "cpu_system_ns", &usage.ru_stime);
 	add_u64(root, "unanswered_ports", machine->unknown_io);
 	add_u64(root, "unanswered_addresses", machine->unknown_mmio);
 	for (i = 0; i < USER_REASONS; i++)
