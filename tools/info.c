@@ -150,7 +150,7 @@ static void print_text(struct json_object *root)
 	print_advice(&colours, root);
 }
 
-/* Something that stands in the way, other than what the working device disproves. */
+/* Whether something stands in the way. */
 static bool is_blocked(struct json_object *root)
 {
 	json_object_object_foreach(root, section, facts) {

@@ -31,6 +31,18 @@ struct info_vmx {
 	uint64_t feature_control;
 };
 
+enum info_kvm { INFO_KVM_NONE, INFO_KVM_MODULE, INFO_KVM_BUILTIN };
+
+/* Who holds VMX, and what is known of kvm_intel. */
+struct info_owner {
+	enum info_kvm kvm;
+	bool kvm_at_load;	/* takes VMX without having VMs */
+	char references[16];	/* to its module */
+	bool known;		/* our module says: */
+	uint32_t holder;	/* VITRINE_VMX_* */
+	uint32_t vms;		/* ours */
+};
+
 /* Adds a fact; @advice is what to do about it, or NULL. */
 __attribute__((format(printf, 6, 7)))
 void info_add(struct json_object *root, const char *section, const char *name,
@@ -48,7 +60,10 @@ void info_mitigations(struct json_object *root, int fd);
 /* info_module.c */
 bool info_module(struct json_object *root);
 int info_device(struct json_object *root, const char *path);
+
+/* info_owner.c: finding out, and the pure judgement of what was found */
 void info_owner(struct json_object *root, int fd);
+void info_owner_add(struct json_object *root, const struct info_owner *owner);
 
 /* info_vmx.c: reading, and the pure table; returns how many required ones are missing */
 void info_vmx_read(struct info_vmx *vmx, int fd);

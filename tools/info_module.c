@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Facts about the module, its device, and who holds VMX.
+ * Facts about the module and its device.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -126,74 +126,4 @@ int info_device(struct json_object *root, const char *path)
 		return fd;
 	close(fd);
 	return -1;
-}
-
-/* What the CPU offers and the parameters allow: so VMs created now are run. */
-static void add_features(struct json_object *root, const struct vitrine_caps *caps)
-{
-	const struct {
-		const char *name;
-		bool used;
-	} features[] = {
-		{ "EPT", caps->ept_in_use },
-		{ "VPID", caps->vpid_in_use },
-		{ "TPR shadow", caps->tpr_shadow_in_use },
-		{ "APIC virtualization", caps->apicv_in_use },
-		{ "page-modification log", caps->pml_in_use },
-	};
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(features); i++)
-		info_add(root, "VMs use", features[i].name, INFO_PLAIN, NULL, "%s",
-			 features[i].used ? "yes" : "no");
-}
-
-static bool module_is_loaded(const char *name)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "/sys/module/%s", name);
-	return !access(path, F_OK);
-}
-
-/* From 6.12 on kvm takes VMX when it is loaded, unless this parameter says otherwise. */
-static bool kvm_takes_vmx_at_load(void)
-{
-	char line[8];
-
-	return info_read_line("/sys/module/kvm/parameters/enable_virt_at_load", line,
-			      sizeof(line)) && *line == 'Y';
-}
-
-void info_owner(struct json_object *root, int fd)
-{
-	bool kvm = module_is_loaded("kvm_intel");
-	struct vitrine_caps caps;
-	char references[16];
-
-	if (fd >= 0 && !ioctl(fd, VITRINE_GET_CAPS, &caps)) {
-		if (caps.owner == VITRINE_VMX_OURS)
-			info_add(root, "VMX", "held by", INFO_OK, NULL, "vitrine, %u VM%s",
-				 caps.vms, caps.vms == 1 ? "" : "s");
-		else if (caps.owner == VITRINE_VMX_FREE)
-			info_add(root, "VMX", "held by", INFO_OK, NULL, "nobody");
-		else
-			info_add(root, "VMX", "held by", INFO_BAD,
-				 kvm ? "sudo modprobe -r kvm_intel" :
-				       "unload the other hypervisor's module",
-				 "%s", kvm ? "kvm_intel" : "another hypervisor");
-		add_features(root, &caps);
-	}
-	if (!kvm) {
-		info_add(root, "VMX", "kvm_intel", INFO_OK, NULL, "not loaded");
-		return;
-	}
-	if (!info_read_line("/sys/module/kvm_intel/refcnt", references, sizeof(references)))
-		snprintf(references, sizeof(references), "?");
-	info_add(root, "VMX", "kvm_intel", INFO_BAD,
-		 kvm_takes_vmx_at_load() ?
-		 "sudo modprobe -r kvm_intel, or boot with kvm.enable_virt_at_load=0" :
-		 "sudo modprobe -r kvm_intel",
-		 "loaded, %s reference%s%s", references, strcmp(references, "1") ? "s" : "",
-		 kvm_takes_vmx_at_load() ? ", holds VMX from load on" : "");
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-/* build: tools/info_vmx.c -ljson-c */
+/* build: tools/info_vmx.c tools/info_owner.c -ljson-c */
 /*
  * The capability table of "vitrine info": right bits from made-up MSRs, and the same list of
- * what is required as the module's own, read from kmod/vmx/caps.c.
+ * what is required as the module's own, read from kmod/vmx/caps.c. And who holds VMX, as owner.c
+ * sees it.
  */
 #include <string.h>
 
@@ -122,6 +123,114 @@ static bool test_module_agrees(void)
 	return ok && !missing && rows > 20;
 }
 
+/* The last fact of each name, in place of the tree. */
+static struct fact {
+	enum info_state state;
+	char advice[64];
+	char value[128];
+} held_by, kvm_intel;
+
+void info_add(struct json_object *root, const char *section, const char *name,
+	      enum info_state state, const char *advice, const char *format, ...)
+{
+	struct fact *fact = strcmp(name, "held by") ? &kvm_intel : &held_by;
+	va_list args;
+
+	(void)root;
+	(void)section;
+	fact->state = state;
+	snprintf(fact->advice, sizeof(fact->advice), "%s", advice ? advice : "");
+	va_start(args, format);
+	vsnprintf(fact->value, sizeof(fact->value), format, args);
+	va_end(args);
+}
+
+bool info_read_line(const char *path, char *line, size_t size)
+{
+	(void)path;
+	(void)line;
+	(void)size;
+	return false;
+}
+
+static bool is(const struct fact *fact, enum info_state state, const char *advice,
+	       const char *value)
+{
+	if (fact->state == state && !strcmp(fact->advice, advice) && strstr(fact->value, value))
+		return true;
+	tap_diag("state %d, \"%s\", advice \"%s\"", fact->state, fact->value, fact->advice);
+	return false;
+}
+
+static bool test_kvm_module(void)
+{
+	struct info_owner owner = {
+		.kvm = INFO_KVM_MODULE,
+		.references = "1",
+		.known = true,
+		.holder = VITRINE_VMX_FOREIGN,
+	};
+	bool ok;
+
+	info_owner_add(NULL, &owner);
+	ok = is(&held_by, INFO_BAD, "sudo modprobe -r kvm_intel", "kvm_intel") &&
+	     is(&kvm_intel, INFO_BAD, "sudo modprobe -r kvm_intel", "1 reference");
+	/* It is in the way whatever this says, so no boot parameter helps. */
+	owner.kvm_at_load = true;
+	strcpy(owner.references, "12");
+	info_owner_add(NULL, &owner);
+	ok &= is(&held_by, INFO_BAD, "sudo modprobe -r kvm_intel", "kvm_intel") &&
+	      is(&kvm_intel, INFO_BAD, "sudo modprobe -r kvm_intel", "12 references, holds");
+	owner.known = false;
+	info_owner_add(NULL, &owner);
+	return ok && is(&kvm_intel, INFO_BAD, "sudo modprobe -r kvm_intel", "12 references, holds");
+}
+
+static bool test_kvm_builtin(void)
+{
+	struct info_owner owner = {
+		.kvm = INFO_KVM_BUILTIN,
+		.kvm_at_load = true,
+		.references = "?",
+		.known = true,
+		.holder = VITRINE_VMX_FOREIGN,
+	};
+	bool ok;
+
+	info_owner_add(NULL, &owner);
+	ok = is(&held_by, INFO_BAD, "boot with kvm.enable_virt_at_load=0", "kvm_intel") &&
+	     is(&kvm_intel, INFO_BAD, "boot with kvm.enable_virt_at_load=0", "from its start on");
+	owner.known = false;
+	info_owner_add(NULL, &owner);
+	ok &= is(&kvm_intel, INFO_BAD, "boot with kvm.enable_virt_at_load=0", "from its start on");
+	/* Booted so, it has VMX while it has VMs, and nothing can be unloaded. */
+	owner.kvm_at_load = false;
+	info_owner_add(NULL, &owner);
+	ok &= is(&kvm_intel, INFO_NOTE, "", "built into the kernel");
+	owner.known = true;
+	info_owner_add(NULL, &owner);
+	ok &= is(&held_by, INFO_BAD, "end its virtual machines", "kvm_intel") &&
+	      is(&kvm_intel, INFO_BAD, "end its virtual machines", "built into the kernel");
+	owner.holder = VITRINE_VMX_FREE;
+	info_owner_add(NULL, &owner);
+	ok &= is(&held_by, INFO_OK, "", "nobody") &&
+	      is(&kvm_intel, INFO_NOTE, "", "built into the kernel");
+	owner.holder = VITRINE_VMX_OURS;
+	owner.vms = 2;
+	info_owner_add(NULL, &owner);
+	return ok && is(&held_by, INFO_OK, "", "vitrine, 2 VMs") &&
+	       is(&kvm_intel, INFO_NOTE, "", "built into the kernel");
+}
+
+static bool test_no_kvm(void)
+{
+	struct info_owner owner = { .known = true, .holder = VITRINE_VMX_FOREIGN };
+
+	info_owner_add(NULL, &owner);
+	return is(&held_by, INFO_BAD, "unload the other hypervisor's module", "another") &&
+	       is(&kvm_intel, INFO_OK, "", "not loaded");
+}
+
 int main(void)
 {
 	static const struct tap_test tests[] = {
@@ -129,6 +238,9 @@ int main(void)
 		{ "a CPU with everything lacks nothing", test_everything },
 		{ "each capability is looked up in its MSR", test_bits },
 		{ "the module requires and uses the same", test_module_agrees },
+		{ "kvm_intel as a module is in the way until it is unloaded", test_kvm_module },
+		{ "built in, only while it holds VMX", test_kvm_builtin },
+		{ "without kvm_intel somebody else holds VMX", test_no_kvm },
 	};
 
 	return tap_main(tests, ARRAY_SIZE(tests));
