@@ -308,8 +308,9 @@ static bool wait_for_keys(struct top *top)
 
 	do {
 		screen_draw(top);
-		timeout((int)(left * 1000) + 1);
-		key = getch();
+		key = screen_key(left);
+		if (screen_signal())
+			return false;
 		if (key == ERR && !isatty(STDIN_FILENO))
 			return false;	/* the terminal is gone */
 		if (key != ERR && key != KEY_RESIZE && !on_key(top, key))
@@ -345,6 +346,8 @@ static int watch_live(struct top *top, uint64_t rounds)
 	screen_end();
 	if (ret)
 		complain("%s", err.text);
+	if (screen_signal())
+		return EXIT_SIGNAL + screen_signal();
 	return ret ? EXIT_HOST : EXIT_OK;
 }
 

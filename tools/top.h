@@ -79,6 +79,10 @@ const char *top_order_name(enum top_order order);
 bool screen_begin(void);
 void screen_end(void);
 void screen_draw(struct top *top);
+/* The next key within so long; curses' ERR for none. */
+int screen_key(double seconds);
+/* The signal that wants us to end; 0 for none. */
+int screen_signal(void);
 
 enum { PLAIN, HEADER, KEY, GRAPH, NR_STYLES };
 

@@ -5,6 +5,8 @@
 #include <langinfo.h>
 #include <locale.h>
 #include <curses.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,13 +20,71 @@
 #define TABLE_TOP	3
 #define PANEL_LINES	9	/* exits by reason, with their title, at least */
 static bool utf8;
+static volatile sig_atomic_t signalled;
+static sigset_t while_waiting;
+
+static void on_signal(int signo)
+{
+	signalled = signo;
+}
+
+/*
+ * Those that would leave the terminal as it is now: curses knows two of them, and then ends the
+ * process without a word. They come in while we wait for keys.
+ */
+static void catch_signals(void)
+{
+	static const int caught[] = { SIGINT, SIGTERM, SIGQUIT, SIGHUP };
+	const struct sigaction action = { .sa_handler = on_signal };
+	struct sigaction found;
+	sigset_t set;
+	size_t i;
+
+	sigemptyset(&set);
+	for (i = 0; i < ARRAY_SIZE(caught); i++) {
+		/* What nohup told us to ignore stays ignored. */
+		if (sigaction(caught[i], NULL, &found) || found.sa_handler == SIG_IGN)
+			continue;
+		sigaction(caught[i], &action, NULL);
+		sigaddset(&set, caught[i]);
+	}
+	sigprocmask(SIG_BLOCK, &set, &while_waiting);
+}
+
+int screen_signal(void)
+{
+	return signalled;
+}
+
+int screen_key(double seconds)
+{
+	struct pollfd readable = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct timespec left = {
+		.tv_sec = (time_t)seconds,
+		.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9),
+	};
+	int key = getch();
+	sigset_t set;
+
+	/* Curses may have read on already. */
+	if (key != ERR)
+		return key;
+	ppoll(&readable, 1, &left, &while_waiting);
+	/* Where there is something to read as well, it lets no signal in. */
+	sigprocmask(SIG_SETMASK, &while_waiting, &set);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	return signalled ? ERR : getch();
+}
 
 bool screen_begin(void)
 {
 	setlocale(LC_ALL, "");
 	utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
+	/* Curses leaves alone what has a handler. */
+	catch_signals();
 	if (!newterm(NULL, stdout, stdin))
 		return false;
+	timeout(0);
 	cbreak();
 	noecho();
 	keypad(stdscr, TRUE);
