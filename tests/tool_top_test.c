@@ -180,31 +180,6 @@ TEST_F(top, sees_the_guest_go)
 	EXPECT_TRUE(type(self, "q"));
 }
 
-/* However it ends, it leaves the terminal as it was. */
-TEST_F(top, signals)
-{
-	static const int signals[] = { SIGHUP, SIGTERM, SIGQUIT };
-	struct termios now;
-	unsigned int i;
-	int status;
-
-	EXPECT_TRUE(expect(self, "EXITS/s"));
-	EXPECT_TRUE(type(self, "\003"));
-	for (i = 0;; i++) {
-		EXPECT_TRUE(expect(self, "\033[?1049l"));
-		EXPECT_EQ(self->pid, waitpid(self->pid, &status, 0));
-		EXPECT_EQ(128 + (i ? signals[i - 1] : SIGINT), WEXITSTATUS(status));
-		tcgetattr(self->terminal, &now);
-		EXPECT_EQ(self->found.c_lflag, now.c_lflag);
-		if (i == ARRAY_SIZE(signals))
-			break;
-		close(self->terminal);
-		ASSERT_TRUE(start_top(self, 110));
-		EXPECT_TRUE(expect(self, "EXITS/s"));
-		kill(self->pid, signals[i]);
-	}
-}
-
 TEST(wants_a_terminal)
 {
 	EXPECT_EQ(1, WEXITSTATUS(system("vitrine top </dev/null >/dev/null 2>&1")));

@@ -122,7 +122,8 @@ void top_arrange(struct top *top)
 		top->line[top->nr_lines].vm = &vms->vm[i];
 		fill_line(top, &top->line[top->nr_lines++]);
 	}
-	qsort_r(top->line, top->nr_lines, sizeof(*top->line), compare_lines, top);
+	if (top->nr_lines)
+		qsort_r(top->line, top->nr_lines, sizeof(*top->line), compare_lines, top);
 }
 
 size_t top_place(const struct top *top)
