@@ -77,8 +77,27 @@ struct target {
 	uint64_t id;
 	bool drop_caps;
 	bool new_namespace;
+	bool new_pids;
 	bool nobody;
 };
+
+/* The first process of a PID namespace of its own; its parent answers what it does. */
+static void enter_new_pids(void)
+{
+	int status;
+	pid_t pid;
+
+	if (unshare(CLONE_NEWPID))
+		test_die("unshare");
+	pid = fork();
+	if (pid < 0)
+		test_die("fork");
+	if (!pid)
+		return;
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		test_die("a child ended with status 0x%x", status);
+	_exit(WEXITSTATUS(status));
+}
 
 /* 0 or an errno. */
 static int attach_as(void *data)
@@ -88,6 +107,8 @@ static int attach_as(void *data)
 
 	if (target->new_namespace && unshare(CLONE_NEWUSER))
 		test_die("unshare");
+	if (target->new_pids)
+		enter_new_pids();
 	if (target->drop_caps) {
 		struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 		struct __user_cap_data_struct none[2] = {};
@@ -274,6 +295,13 @@ TEST_F(monitor, the_owner)
 	target.new_namespace = true;
 	EXPECT_EQ(EPERM, in_child(attach_as, &target));
 	target.new_namespace = false;
+	/* From another container, for which it does not exist; root may from there, too. */
+	target.new_pids = true;
+	EXPECT_EQ(0, in_child(attach_as, &target));
+	target.nobody = true;
+	EXPECT_EQ(ESRCH, in_child(attach_as, &target));
+	target.new_pids = false;
+	target.nobody = false;
 	ASSERT_EQ(0, host_write(PARAMETER, "root"));
 	EXPECT_EQ(0, in_child(attach_as, &target));
 	target.nobody = true;

@@ -34,8 +34,9 @@
  *	kernel (file-system ids equal to the real, effective and saved ids that the creator had, all
  *	of its capabilities, the same user namespace) while the VMM is dumpable, and to
  *	CAP_SYS_ADMIN of the initial user namespace; the module's parameter "attach" (owner, root,
- *	off) narrows that. Each attempt is in the kernel log. ESRCH: no VM of that number lives.
- *	EPERM: not allowed. EBUSY: it is steered already, or has VITRINE_MAX_MONITORS monitors.
+ *	off) narrows that. Each attempt is in the kernel log. ESRCH: no VM of that number lives, or
+ *	its creator is not in the caller's PID namespace (or below), and the caller has not that
+ *	capability. EPERM: not allowed. EBUSY: it is steered already, or has VITRINE_MAX_MONITORS monitors.
  *	EINVAL: flags or reserved.
  *	What the one that steers can say is in vitrine_policy.h, what all can reach of the VM in
  *	vitrine_access.h.

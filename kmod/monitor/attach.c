@@ -13,6 +13,8 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
 #include <linux/poll.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/coredump.h>
@@ -254,16 +256,29 @@ struct vitrine_vcpu *vitrine_monitor_vcpu(struct vitrine_vm *vm, u32 index)
 	return index < (u32)atomic_read(&vm->online_vcpus) ? xa_load(&vm->vcpus, index) : NULL;
 }
 
+/*
+ * As netlink has it, what was created outside the caller's PID namespace is not there: containers
+ * may be told apart by nothing else.
+ */
+static bool is_there(const struct vitrine_vm *vm)
+{
+	return pid_nr_ns(vm->creator.pid, task_active_pid_ns(current)) || capable(CAP_SYS_ADMIN);
+}
+
 /* With a reference, or NULL. */
-static struct vitrine_monitors *find_monitors(u64 vm_id)
+static struct vitrine_monitors *find_monitors(u64 vm_id, u32 flags)
 {
 	struct vitrine_vm *vm = vitrine_vm_get_by_id(vm_id);
-	struct vitrine_monitors *all;
+	struct vitrine_monitors *all = NULL;
 
 	if (!vm)
 		return NULL;
-	all = vm->monitors;
-	refcount_inc(&all->users);
+	if (is_there(vm)) {
+		all = vm->monitors;
+		refcount_inc(&all->users);
+	} else {
+		log_attach(vm_id, flags, "another PID namespace");
+	}
 	vitrine_vm_put(vm);
 	return all;
 }
@@ -280,7 +295,7 @@ static long dev_ioctl_attach(void *obj, struct vitrine_ioctl_arg *arg)
 				     attach->flags, attach->reserved, ATTACH_FLAGS);
 		return -EINVAL;
 	}
-	all = find_monitors(attach->vm_id);
+	all = find_monitors(attach->vm_id, attach->flags);
 	if (!all)
 		return -ESRCH;
 	monitor = kzalloc(sizeof(*monitor), GFP_KERNEL_ACCOUNT);
