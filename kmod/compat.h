@@ -10,6 +10,7 @@
 
 #include <linux/eventfd.h>
 #include <linux/mm.h>
+#include <linux/security.h>
 #include <linux/shrinker.h>
 #include <linux/hrtimer.h>
 #include <linux/syscore_ops.h>
@@ -249,6 +250,32 @@ static inline void vitrine_hrtimer_setup(struct hrtimer *timer,
 #else
 #define vitrine_genl_dump_attrs(cb)	(genl_dumpit_info(cb)->attrs)
 #endif
+
+/*
+ * What the kernel's security modules take the caller for, all zero without one: a number, later a
+ * number or a pointer for each. Those of the same domain are equal.
+ */
+#if defined(HAVE_SECURITY_CURRENT_GETLSMPROP)
+struct vitrine_label {
+	struct lsm_prop of;
+};
+
+#define vitrine_current_getlabel	security_current_getlsmprop_subj
+#elif defined(HAVE_SECURITY_CURRENT_GETSECID)
+struct vitrine_label {
+	u32 of;
+};
+
+#define vitrine_current_getlabel	security_current_getsecid_subj
+#else
+#error "this kernel does not say what its security modules take a task for"
+#endif
+
+static inline void vitrine_label_get(struct vitrine_label *label)
+{
+	memset(label, 0, sizeof(*label));
+	vitrine_current_getlabel(&label->of);
+}
 
 /* Adds one to an eventfd's counter. */
 #ifdef HAVE_EVENTFD_SIGNAL_COUNT

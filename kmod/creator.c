@@ -19,6 +19,7 @@ void vitrine_creator_init(struct vitrine_creator *creator)
 {
 	creator->pid = get_task_pid(current, PIDTYPE_TGID);
 	creator->cred = get_current_cred();
+	vitrine_label_get(&creator->label);
 	creator->net = get_net(current->nsproxy->net_ns);
 	get_task_comm(creator->comm, current->group_leader);
 	creator->born_ns = ktime_get_boottime_ns();

@@ -8,6 +8,8 @@
 #include <linux/types.h>
 #include <linux/uidgid.h>
 
+#include "compat.h"
+
 struct net;
 struct pid;
 struct pid_namespace;
@@ -18,6 +20,7 @@ struct user_namespace;
  * struct vitrine_creator - the process that created a VM, as it was then
  * @pid: thread group; the process may be gone
  * @cred: credentials of the thread
+ * @label: what security modules took it for
  * @net: network namespace
  * @comm: name of the process
  * @born_ns: when, on the clock that counts suspend too
@@ -25,6 +28,7 @@ struct user_namespace;
 struct vitrine_creator {
 	struct pid *pid;
 	const struct cred *cred;
+	struct vitrine_label label;
 	struct net *net;
 	char comm[TASK_COMM_LEN];
 	u64 born_ns;

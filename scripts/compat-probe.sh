@@ -103,4 +103,6 @@ header RCU_VIRT_NOTE_CPU include/linux/rcutree.h 'rcu_virt_note_context_switch\(
 header HYPERCALL_LONG_MODE_FLAG arch/x86/include/uapi/asm/kvm.h 'KVM_EXIT_HYPERCALL_LONG_MODE\b'
 header IMMEDIATE_EXIT_UNSAFE include/uapi/linux/kvm.h 'HINT_UNSAFE_IN_KVM\(immediate_exit\)'
 header EVENTFD_SIGNAL_COUNT include/linux/eventfd.h 'eventfd_signal\(struct eventfd_ctx \*ctx, __u64 n\)'
+header SECURITY_CURRENT_GETSECID include/linux/security.h 'void security_current_getsecid_subj\(u32 '
+header SECURITY_CURRENT_GETLSMPROP include/linux/security.h 'void security_current_getlsmprop_subj\(struct lsm_prop '
 header GENL_INFO_DUMP include/net/genetlink.h '^genl_info_dump\(struct netlink_callback'

@@ -32,8 +32,8 @@
  *	changes nothing; with VITRINE_ATTACH_CONTROL one that may, too; or with VITRINE_ATTACH_STEER
  *	the one that steers, and may as well. Allowed to who is the VM's creator to the
  *	kernel (file-system ids equal to the real, effective and saved ids that the creator had, all
- *	of its capabilities, the same user namespace) while the VMM is dumpable, and to
- *	CAP_SYS_ADMIN of the initial user namespace; the module's parameter "attach" (owner, root,
+ *	of its capabilities, the same user namespace, and to SELinux, AppArmor or Smack the same
+ *	label) while the VMM is dumpable, and to CAP_SYS_ADMIN of the initial user namespace; the module's parameter "attach" (owner, root,
  *	off) narrows that. Each attempt is in the kernel log. ESRCH: no VM of that number lives, or
  *	its creator is not in the caller's PID namespace (or below), and the caller has not that
  *	capability. EPERM: not allowed. EBUSY: it is steered already, or has VITRINE_MAX_MONITORS monitors.

@@ -24,6 +24,7 @@
 #include <linux/user_namespace.h>
 #include <vitrine.h>
 
+#include "../compat.h"
 #include "../netlink.h"
 #include "../registry.h"
 #include "../vcpu.h"
@@ -124,6 +125,7 @@ void vitrine_monitors_end(struct vitrine_monitors *all)
 static const char *not_the_owner(const struct vitrine_monitors *all)
 {
 	const struct cred *caller = current_cred(), *creator = all->vm->creator.cred;
+	struct vitrine_label label;
 
 	if (caller->user_ns != creator->user_ns)
 		return "another user namespace";
@@ -137,6 +139,9 @@ static const char *not_the_owner(const struct vitrine_monitors *all)
 		return "the VM's creator had more capabilities";
 	if (get_dumpable(all->vm->mm) != SUID_DUMP_USER)
 		return "the VMM is not dumpable";
+	vitrine_label_get(&label);
+	if (memcmp(&label, &all->vm->creator.label, sizeof(label)))
+		return "another security label";
 	return NULL;
 }
 
