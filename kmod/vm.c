@@ -14,8 +14,10 @@
 #include <linux/module.h>
 #include <linux/preempt.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
+#include <linux/srcu.h>
 
 #include "backend.h"
 #include "bus.h"
@@ -170,6 +172,30 @@ void vitrine_vm_count_retired(struct vitrine_vm *vm)
 	/* Whoever comes meanwhile waits as well, so that threads of the VMM do not multiply it. */
 	synchronize_srcu_expedited(&vm->srcu);
 	atomic_set(&vm->nr_retired, 0);
+}
+
+int vitrine_vm_wait_for_readers(struct vitrine_vm *vm)
+{
+	unsigned long cookie = start_poll_synchronize_srcu(&vm->srcu);
+
+	while (!poll_state_synchronize_srcu(&vm->srcu, cookie)) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		schedule_timeout_killable(1);
+	}
+	return 0;
+}
+
+int vitrine_vm_count_killable(struct vitrine_vm *vm)
+{
+	int ret;
+
+	if (atomic_inc_return(&vm->nr_retired) <= MAX_RETIRED)
+		return 0;
+	ret = vitrine_vm_wait_for_readers(vm);
+	if (!ret)
+		atomic_set(&vm->nr_retired, 0);
+	return ret;
 }
 
 void vitrine_vm_mark_dead(struct vitrine_vm *vm, const char *why)

@@ -29,7 +29,8 @@
  * and the exit policy. It is taken by the handlers that read them and never held in the guest or
  * while a vCPU halts: a writer would wait for as long. But who needs memory of the VMM's waits for
  * it as a reader, which can be for as long as the VMM likes (userfaultfd). So a writer waits for
- * readers under no lock that other VMs want, nor in a work item.
+ * readers under no lock that other VMs want, nor the monitors', nor in a work item; and who is not
+ * the VMM's lets itself be killed meanwhile.
  *
  * Tags on members: [I] immutable after creation, [m] vm->lock, [s] vm->slots_lock for writers and
  * vm->srcu for readers, [q] vm->irq.lock for writers and vm->srcu for readers, [v] vcpu->mutex, [n]
@@ -158,6 +159,10 @@ void vitrine_vm_kick_all(struct vitrine_vm *vm, unsigned int request);
  * whom the VMM can hold one up while it makes us retire more. Sleeps; not as a reader.
  */
 void vitrine_vm_count_retired(struct vitrine_vm *vm);
+/* For who is not the VMM's, before what will be retired comes into force: -EINTR if killed. */
+int vitrine_vm_count_killable(struct vitrine_vm *vm);
+/* All who read under vm->srcu now; with a reference and no lock. 0, or -EINTR if it is killed. */
+int vitrine_vm_wait_for_readers(struct vitrine_vm *vm);
 int vitrine_vm_init(void);
 void vitrine_vm_exit(void);
 

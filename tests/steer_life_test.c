@@ -20,10 +20,12 @@
 
 #include "kselftest_harness.h"
 #include "lib/monitor.h"
+#include "lib/reach.h"
 #include "lib/steer.h"
 #include "lib/vm.h"
 
 #define SOON_MS	10000	/* much less than the 30 s that an event waits */
+#define WAITING_GPA	0x10000000u
 
 /* CPUID of leaf ESI, subleaf EDI; the answer is in R8, R9, R10, R11. */
 GUEST_CODE(guest_cpuid, "1: " GUEST_SYNC
@@ -32,6 +34,8 @@ GUEST_CODE(guest_cpuid, "1: " GUEST_SYNC
 GUEST_CODE(guest_spin, "1: " GUEST_SYNC "xor %ebx, %ebx\n"
 	   "2: xor %eax, %eax\nxor %ecx, %ecx\npush %rbx\ncpuid\npop %rbx\ninc %ebx\n"
 	   "cmp %esi, %ebx\njne 2b\njmp 1b\n");
+
+GUEST_CODE(guest_touch, GUEST_SYNC "mov $0x10000000, %edx\nmov (%rdx), %rax\n" GUEST_SYNC);
 
 TEST_STEER_FIXTURE(steer)
 
@@ -297,6 +301,49 @@ TEST_F(steer, what_is_refused)
 	EXPECT_EQ(-1, ioctl(observer, VITRINE_SET_TIMEOUT, &ms));
 	EXPECT_EQ(EPERM, errno);
 	close(observer);
+}
+
+/*
+ * A vCPU waits in its KVM_RUN for memory that its VMM withholds, as a reader of the rules: sooner
+ * or later who changes them waits for it, and can be killed, and nobody else waits.
+ */
+TEST_F(steer, a_vcpu_that_the_vmm_holds_up)
+{
+	static uint8_t memory[4096] __attribute__((aligned(4096)));
+	struct vitrine_monitor_info info;
+	struct test_runner runner;
+	struct test_pager pager;
+	int fd, i, gone = 0;
+	pid_t child;
+
+	if (!test_pager_create(&pager, memory, sizeof(memory)))
+		SKIP(return, "no userfaultfd in this kernel");
+	test_vm_add_memory(self->t.vm, 1, WAITING_GPA, memory, sizeof(memory), 0);
+	test_steer_load(&self->t, GUEST_BLOB(guest_touch));
+	test_runner_start(&runner, self->t.vcpu);
+	ASSERT_TRUE(test_pager_wait(&pager, TEST_LONG_MS));
+	child = fork();
+	ASSERT_LE(0, child);
+	while (!child)
+		if (test_set_rules(self->t.fd, &every_cpuid, 1))
+			_exit(1);
+	usleep(200000);
+	fd = test_attach(self->t.vm->dev_fd, self->t.vm_id, 0);
+	ASSERT_LE(0, fd);
+	EXPECT_EQ(0, test_monitor_info(fd, &info));
+	close(fd);
+	EXPECT_EQ(0, waitpid(child, NULL, WNOHANG));
+	kill(child, SIGKILL);
+	for (i = 0; !gone && i < 200; i++) {
+		gone = waitpid(child, NULL, WNOHANG);
+		usleep(10000);
+	}
+	EXPECT_EQ(child, gone);
+	/* It ends with its monitor, too. */
+	close(self->t.fd);
+	self->t.fd = -1;
+	test_pager_end(&pager);
+	EXPECT_EQ(0, test_runner_join(&runner));
 }
 
 /* A tool in a process of its own, which answers at random until it is killed. */

@@ -247,7 +247,9 @@ struct vitrine_vm *vitrine_monitor_get_vm(struct vitrine_monitor *monitor)
 	struct vitrine_monitors *all = monitor->all;
 	struct vitrine_vm *vm;
 
-	mutex_lock(&all->lock);
+	/* Who is killed hears no answer. */
+	if (mutex_lock_killable(&all->lock))
+		return NULL;
 	vm = all->vm;
 	/* On its way out it waits for this lock. */
 	if (vm && !refcount_inc_not_zero(&vm->users))
@@ -315,9 +317,11 @@ static long dev_ioctl_attach(void *obj, struct vitrine_ioctl_arg *arg)
 	INIT_LIST_HEAD(&monitor->node);
 	xa_init_flags(&monitor->rings, XA_FLAGS_ACCOUNT);
 	init_waitqueue_head(&monitor->wait);
-	mutex_lock(&all->lock);
-	ret = admit(all, monitor, attach->flags);
-	mutex_unlock(&all->lock);
+	ret = mutex_lock_killable(&all->lock);
+	if (!ret) {
+		ret = admit(all, monitor, attach->flags);
+		mutex_unlock(&all->lock);
+	}
 	if (!ret)
 		ret = vitrine_monitor_open_fd(monitor);
 	if (ret < 0)
@@ -349,7 +353,8 @@ static long vm_ioctl_forbid_attach(void *obj, struct vitrine_ioctl_arg *arg)
 	struct vitrine_vm *vm = obj;
 	struct vitrine_monitors *all = vm->monitors;
 
-	mutex_lock(&all->lock);
+	if (mutex_lock_killable(&all->lock))
+		return -EINTR;
 	all->forbidden = true;
 	if (all->vm)
 		end_pause(all);

@@ -37,7 +37,9 @@ static struct vitrine_vm *lock_vm(struct vitrine_monitor *monitor)
 {
 	struct vitrine_monitors *all = monitor->all;
 
-	mutex_lock(&all->lock);
+	/* Who is killed hears no answer. */
+	if (mutex_lock_killable(&all->lock))
+		return NULL;
 	if (!all->vm)
 		mutex_unlock(&all->lock);
 	return all->vm;

@@ -97,7 +97,8 @@ static long pause_ioctl_pause(void *obj, struct vitrine_ioctl_arg *arg)
 				     VITRINE_PAUSE_STAY);
 		return -EINVAL;
 	}
-	mutex_lock(&all->lock);
+	if (mutex_lock_killable(&all->lock))
+		return -EINTR;
 	if (all->vm) {
 		if (flags & VITRINE_PAUSE_STAY)
 			all->stays_paused = true;
@@ -119,7 +120,8 @@ static long pause_ioctl_resume(void *obj, struct vitrine_ioctl_arg *arg)
 
 	if (!monitor->controls)
 		return -EPERM;
-	mutex_lock(&all->lock);
+	if (mutex_lock_killable(&all->lock))
+		return -EINTR;
 	if (all->vm) {
 		all->stays_paused = false;
 		monitor->pauses = false;
@@ -139,7 +141,8 @@ static long pause_vm_ioctl_start_paused(void *obj, struct vitrine_ioctl_arg *arg
 	struct vitrine_monitors *all = vm->monitors;
 	long ret = -EPERM;
 
-	mutex_lock(&all->lock);
+	if (mutex_lock_killable(&all->lock))
+		return -EINTR;
 	/* Nobody could ever resume a VM that forbids to be attached to. */
 	if (all->vm) {
 		all->stays_paused = true;

@@ -83,10 +83,9 @@ void vitrine_policy_set(struct vitrine_vm *vm, struct vitrine_policy_rules *rule
 	rules = rcu_replace_pointer(vm->policy, rules,
 				    lockdep_is_held(&vm->monitors->lock));
 	vitrine_vm_kick_all(vm, VITRINE_REQ_POLICY);
-	if (!rules)
-		return;
-	call_srcu(&vm->srcu, &rules->rcu, free_rules);
-	vitrine_vm_count_retired(vm);
+	/* Its coming was counted, by who may wait. */
+	if (rules)
+		call_srcu(&vm->srcu, &rules->rcu, free_rules);
 }
 
 void vitrine_policy_destroy(struct vitrine_vm *vm)

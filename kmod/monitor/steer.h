@@ -82,7 +82,7 @@ static inline bool vitrine_steer_readable(const struct vitrine_steer *steer)
 
 /*
  * Rules take the place of the VM's, who frees them; from kvmalloc(), NULL: none. Under the lock of
- * the VM's monitors. Sleeps.
+ * the VM's monitors; none of its readers is waited for.
  */
 void vitrine_policy_set(struct vitrine_vm *vm, struct vitrine_policy_rules *rules);
 /* Nobody can reach the VM, or the vCPU, any more. */

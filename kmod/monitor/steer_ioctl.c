@@ -77,16 +77,31 @@ out:
 static long set_rules(struct vitrine_monitor *monitor, struct vitrine_policy_rules *rules)
 {
 	struct vitrine_monitors *all = monitor->all;
-	long ret = 0;
+	struct vitrine_vm *vm;
+	long ret = -EPERM;
 
-	mutex_lock(&all->lock);
-	if (all->steering != monitor)
-		ret = -EPERM;
-	else if (!all->vm)
-		ret = -ESRCH;
-	else
-		vitrine_policy_set(all->vm, rules);
+	/* Looked at again below: who does not steer is not to wait. */
+	if (READ_ONCE(all->steering) != monitor)
+		goto err_free_rules;
+	vm = vitrine_monitor_get_vm(monitor);
+	ret = -ESRCH;
+	if (!vm)
+		goto err_free_rules;
+	/* Now, as nothing may be waited for under the lock, nor where they are retired. */
+	ret = rules ? vitrine_vm_count_killable(vm) : 0;
+	if (!ret)
+		ret = mutex_lock_killable(&all->lock);
+	if (ret)
+		goto err_put_vm;
+	ret = -EPERM;
+	if (all->steering == monitor && all->vm) {
+		vitrine_policy_set(vm, rules);
+		ret = 0;
+	}
 	mutex_unlock(&all->lock);
+err_put_vm:
+	vitrine_vm_put(vm);
+err_free_rules:
 	if (ret)
 		kvfree(rules);
 	return ret;
