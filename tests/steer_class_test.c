@@ -79,6 +79,10 @@ GUEST_CODE(trap_flag, START
 	   "pushf\norl $0x100, (%rsp)\npopf\nnop\nmov $0x5eed, %r8d\n2: jmp 2b\n");
 /* To a code segment that there is not. */
 GUEST_CODE(iret_bad, START "push $0\npush $0x8000\npushf\npush $0x1230\npush $0\niretq\n");
+/* Of an MSR that there is not. */
+GUEST_CODE(wrmsr_bad, START "mov $0x12345, %ecx\nwrmsr\n2: jmp 2b\n");
+GUEST_CODE(stepped_cpuid, START
+	   "xor %eax, %eax\npushf\norl $0x100, (%rsp)\npopf\ncpuid\n2: jmp 2b\n");
 GUEST_CODE(nops, START "nop\nnop\nnop\njmp 1b\n");
 GUEST_CODE(misaligned, START "mov 0x10001, %eax\njmp 1b\n");
 GUEST_CODE32(into, START "mov $0x7f, %al\nadd $1, %al\ninto\nmov $0x5eed, %ebx\n"
@@ -397,6 +401,35 @@ TEST_F(steer_class, alignment_checks_of_a_program)
 	pthread_join(self->t.runner, NULL);
 	EXPECT_EQ(AC, self->t.exception.vector);
 	EXPECT_EQ(3, self->t.exception.cs & 3);
+}
+
+/* Told of an instruction that faults, or is stepped over: what it raised comes, whatever is set. */
+TEST_F(steer_class, what_an_instruction_raised)
+{
+	struct vitrine_rule rules[] = {
+		test_rule(VITRINE_ON_WRMSR, VITRINE_DO_TELL, 0, 0xffffffff),
+		test_rule(VITRINE_ON_CPUID, VITRINE_DO_TELL, 0, 0xffffffff),
+	};
+	struct vitrine_exit_event event;
+	struct vitrine_answer reply;
+	unsigned int i;
+
+	ASSERT_EQ(0, test_set_rules(self->t.fd, rules, 2));
+	for (i = 0; i < 2; i++) {
+		if (i)
+			test_steer_load(&self->t, GUEST_BLOB(stepped_cpuid));
+		else
+			test_steer_load(&self->t, GUEST_BLOB(wrmsr_bad));
+		test_steer_start_to_exception(&self->t);
+		ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+		EXPECT_EQ(VITRINE_EVENT_AFTER, event.flags);
+		reply = (struct vitrine_answer){ .seq = event.seq, .flags = VITRINE_SET_REGS,
+						 .regs = event.regs };
+		EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+		pthread_join(self->t.runner, NULL);
+		EXPECT_EQ(i ? DB : GP, self->t.exception.vector);
+		EXPECT_EQ(event.regs.rip, self->t.exception.rip);
+	}
 }
 
 /* KVM_SET_GUEST_DEBUG comes first, and nothing of it is an event. */

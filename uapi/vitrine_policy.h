@@ -97,6 +97,9 @@
  *	done. With VITRINE_GO_ON it is what WRMSR, OUT, XSETBV, a write of a debug register or to a
  *	device's memory writes; the guest's registers stay.
  *
+ *	VITRINE_SET_REGS after VITRINE_DO_TELL: an exception that the instruction has raised, or the
+ *	trap of a single step, comes as it would; with another RIP than the event's it does not.
+ *
  * VITRINE_SET_TIMEOUT
  *	In: __u32 milliseconds, 1 to 3,600,000 (30,000 until set; EINVAL: out of that range). An
  *	event that is not answered by then goes its usual way.

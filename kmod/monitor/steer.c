@@ -157,10 +157,16 @@ static void write_regs(struct vitrine_vcpu *vcpu, const struct vitrine_guest_reg
 			  (vitrine_rflags_read(vcpu) & ~(u64)VITRINE_ANSWER_RFLAGS),
 	};
 
+	struct vitrine_events events = vcpu->events;
+	bool stays = from->rip == vitrine_rip_read(vcpu);
+
 	/* What STI and MOV SS hold back they hold back for the instruction behind them. */
-	if (from->rip != vitrine_rip_read(vcpu) || !(from->rflags & X86_EFLAGS_IF))
+	if (!stays || !(from->rflags & X86_EFLAGS_IF))
 		vitrine_backend->set_interrupt_shadow(vcpu, 0);
 	vitrine_regs_set(vcpu, &regs);
+	/* What the instruction has raised, where the answer is to an event after it. */
+	if (stays)
+		vcpu->events.exception = events.exception;
 }
 
 static void fill_event(struct vitrine_vcpu *vcpu, struct vitrine_exit_event *event)
