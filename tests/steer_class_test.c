@@ -25,6 +25,7 @@
 #define PF			14
 #define AC			17
 #define DR6_BS			0x4000
+#define RFLAGS_TF		0x100ull
 #define RFLAGS_IOPL		0x3000
 #define RFLAGS_AC		0x40000
 #define CR0_AM			0x40000
@@ -83,6 +84,8 @@ GUEST_CODE(iret_bad, START "push $0\npush $0x8000\npushf\npush $0x1230\npush $0\
 GUEST_CODE(wrmsr_bad, START "mov $0x12345, %ecx\nwrmsr\n2: jmp 2b\n");
 GUEST_CODE(stepped_cpuid, START
 	   "xor %eax, %eax\npushf\norl $0x100, (%rsp)\npopf\ncpuid\n2: jmp 2b\n");
+GUEST_CODE(stepped_sti, START
+	   "cli\npushf\norl $0x100, (%rsp)\npopf\nsti\nmov $0x5eed, %r8d\njmp 1b\n");
 GUEST_CODE(nops, START "nop\nnop\nnop\njmp 1b\n");
 GUEST_CODE(misaligned, START "mov 0x10001, %eax\njmp 1b\n");
 GUEST_CODE32(into, START "mov $0x7f, %al\nadd $1, %al\ninto\nmov $0x5eed, %ebx\n"
@@ -429,6 +432,49 @@ TEST_F(steer_class, what_an_instruction_raised)
 		pthread_join(self->t.runner, NULL);
 		EXPECT_EQ(i ? DB : GP, self->t.exception.vector);
 		EXPECT_EQ(event.regs.rip, self->t.exception.rip);
+	}
+}
+
+/* In the shadow of STI, where an entry with TF has a rule of its own. */
+TEST_F(steer_class, a_step_in_a_shadow)
+{
+	struct vitrine_rule rule = test_rule(VITRINE_ON_EXCEPTION, VITRINE_DO_ASK, DB, DB);
+	struct vitrine_exit_event event;
+	struct vitrine_answer reply;
+	struct kvm_regs regs;
+	unsigned int i;
+
+	ASSERT_EQ(0, test_set_rules(self->t.fd, &rule, 1));
+	for (i = 0; i < 2; i++) {
+		test_steer_load(&self->t, GUEST_BLOB(stepped_sti));
+		test_vcpu_regs(self->t.vcpu, &regs);
+		regs.r8 = 0;
+		test_vcpu_set_regs(self->t.vcpu, &regs);
+		if (i)
+			test_steer_start_to_exception(&self->t);
+		else
+			test_steer_start(&self->t);
+		ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+		reply = (struct vitrine_answer){ .seq = event.seq, .verdict = VITRINE_DONE };
+		if (i) {
+			reply.verdict = VITRINE_INJECT;
+			reply.vector = UD;
+			EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+			pthread_join(self->t.runner, NULL);
+			EXPECT_EQ(UD, self->t.exception.vector);
+			EXPECT_EQ(event.regs.rip, self->t.exception.rip);
+			continue;
+		}
+		/* One is swallowed; then that of the instruction behind is answered without TF. */
+		EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+		ASSERT_EQ(0, test_next_event(self->t.fd, &event, TEST_LONG_MS));
+		reply = (struct vitrine_answer){ .seq = event.seq, .verdict = VITRINE_DONE,
+						 .flags = VITRINE_SET_REGS, .regs = event.regs };
+		reply.regs.rflags &= ~RFLAGS_TF;
+		EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+		ASSERT_TRUE(test_steer_ended_well(&self->t));
+		test_vcpu_regs(self->t.vcpu, &regs);
+		EXPECT_EQ(MARK, regs.r8);
 	}
 }
 

@@ -386,6 +386,16 @@ static int go_on(struct vitrine_vcpu *vcpu, const struct vitrine_ask *ask,
 	       vitrine_backend->handle_exit(vcpu);
 }
 
+/*
+ * In the shadow of STI or MOV SS an entry with TF demands a pending single step: the one that the
+ * answer has taken the place of. So the shadow goes with it.
+ */
+static void end_debug_shadow(struct vitrine_vcpu *vcpu, const struct vitrine_ask *ask)
+{
+	if (ask->event.on == VITRINE_ON_EXCEPTION && ask->event.key == X86_TRAP_DB)
+		vitrine_backend->set_interrupt_shadow(vcpu, 0);
+}
+
 static int obey(struct vitrine_vcpu *vcpu, const struct vitrine_ask *ask,
 		const struct vitrine_answer *answer)
 {
@@ -399,8 +409,10 @@ static int obey(struct vitrine_vcpu *vcpu, const struct vitrine_ask *ask,
 			vitrine_backend->put_result(vcpu, answer->value);
 		if (answer->flags & VITRINE_ADVANCE)
 			vitrine_backend->skip_insn(vcpu);
+		end_debug_shadow(vcpu, ask);
 		return EXIT_RESUME;
 	case VITRINE_INJECT:
+		end_debug_shadow(vcpu, ask);
 		if (answer->vector == X86_TRAP_PF)
 			vitrine_vcpu_queue_page_fault(vcpu, answer->cr2, answer->error_code);
 		else
