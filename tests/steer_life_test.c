@@ -150,6 +150,27 @@ TEST_F(steer, a_vmm_that_forbids_it_with_an_event_open)
 	test_vcpu_run_to_sync(self->t.vcpu);
 }
 
+/* With its tool there or gone: what it said before counts no more. */
+TEST_F(steer, an_answer_from_before_it_was_forbidden)
+{
+	struct vitrine_exit_event event;
+	struct vitrine_answer reply;
+	struct kvm_regs regs;
+
+	ASSERT_EQ(0, stand(&self->t, &event));
+	EXPECT_EQ(EINTR, interrupt(&self->t));
+	reply = test_done(&event);
+	reply.regs.r15 = 0x5eed;
+	EXPECT_EQ(0, ioctl(self->t.fd, VITRINE_ANSWER, &reply));
+	close(self->t.fd);
+	self->t.fd = -1;
+	ASSERT_EQ(0, ioctl(self->t.vm->fd, VITRINE_FORBID_ATTACH));
+	test_steer_start(&self->t);
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+	test_vcpu_regs(self->t.vcpu, &regs);
+	EXPECT_EQ(event.regs.r15, regs.r15);
+}
+
 /* One a vCPU, answered in any order. */
 TEST_F(steer, several_wait)
 {

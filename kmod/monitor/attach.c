@@ -107,7 +107,8 @@ static void cut_off(struct vitrine_monitors *all)
 
 	lockdep_assert_held(&all->lock);
 	end_steering(all);
-	all->vm = NULL;
+	/* Others look without the lock. */
+	WRITE_ONCE(all->vm, NULL);
 	list_for_each_entry(monitor, &all->list, node) {
 		stop_rings(monitor);
 		wake_up_interruptible_poll(&monitor->wait, EPOLLHUP);
@@ -258,6 +259,11 @@ struct vitrine_vm *vitrine_monitor_get_vm(struct vitrine_monitor *monitor)
 	return vm;
 }
 
+bool vitrine_monitors_may_reach(const struct vitrine_vm *vm)
+{
+	return READ_ONCE(vm->monitors->vm);
+}
+
 struct vitrine_vcpu *vitrine_monitor_vcpu(struct vitrine_vm *vm, u32 index)
 {
 	return index < (u32)atomic_read(&vm->online_vcpus) ? xa_load(&vm->vcpus, index) : NULL;
@@ -360,6 +366,10 @@ static long vm_ioctl_forbid_attach(void *obj, struct vitrine_ioctl_arg *arg)
 		end_pause(all);
 	cut_off(all);
 	mutex_unlock(&all->lock);
+	/* Who found a moment ago that they may, and who still records into a ring. */
+	if (vitrine_vm_wait_for_readers(vm))
+		return -EINTR;
+	synchronize_rcu();
 	return 0;
 }
 

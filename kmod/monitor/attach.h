@@ -78,6 +78,11 @@ void vitrine_monitors_put(struct vitrine_monitors *all);
  * has cut its monitors off.
  */
 struct vitrine_vm *vitrine_monitor_get_vm(struct vitrine_monitor *monitor);
+/*
+ * For what is done without the lock: may monitors still reach into the VM? Asked and done within
+ * vm->srcu, as VITRINE_FORBID_ATTACH waits for who was told yes.
+ */
+bool vitrine_monitors_may_reach(const struct vitrine_vm *vm);
 /* By its index; NULL if there is none. */
 struct vitrine_vcpu *vitrine_monitor_vcpu(struct vitrine_vm *vm, u32 index);
 

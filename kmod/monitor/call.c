@@ -11,6 +11,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/srcu.h>
 
 #include "../vcpu.h"
 #include "../vm.h"
@@ -43,11 +44,15 @@ void vitrine_call_put(struct vitrine_call *call)
 /* Under vcpu->mutex, loaded. */
 static void serve(struct vitrine_vcpu *vcpu, struct vitrine_call *call)
 {
+	struct srcu_struct *srcu = &vcpu->vm->srcu;
+	int idx = srcu_read_lock(srcu);
+
 	/* The VMM may have cut its monitors off meanwhile. */
-	if (!READ_ONCE(vcpu->vm->monitors->vm))
+	if (!vitrine_monitors_may_reach(vcpu->vm))
 		call->ret = -ESRCH;
 	else
 		call->ret = READ_ONCE(vcpu->vm->dead) ? -EIO : call->fn(vcpu, call);
+	srcu_read_unlock(srcu, idx);
 	/* Pairs with the caller's look, which takes @ret and all that the function wrote. */
 	smp_store_release(&call->done, true);
 }

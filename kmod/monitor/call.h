@@ -17,7 +17,7 @@ struct vitrine_vcpu;
  * struct vitrine_call - at the head of what its function works on, from kmalloc()
  * @users: the caller, and the vCPU's list or whoever has taken it from there
  * @fn: what is to be done; the vCPU is loaded, and KVM_SET_REGS would be in order. It must not wait
- * for memory of the guest's: the caller can be another process.
+ * for memory of the guest's: the caller can be another process. Within vm->srcu.
  * @release: before it is freed, or NULL
  * @node: in vcpu->calls.list
  * @wait: the caller's

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* NMIs that a monitor sends, as the button on a machine does. */
 #include <linux/errno.h>
+#include <linux/srcu.h>
 #include <vitrine_access.h>
 
 #include "../irq/irq_glue.h"
@@ -31,13 +32,16 @@ static long nmi_ioctl_nmi(void *obj, struct vitrine_ioctl_arg *arg)
 	struct vitrine_monitor *monitor = obj;
 	struct vitrine_vm *vm;
 	long ret;
+	int idx;
 
 	if (!monitor->controls)
 		return -EPERM;
 	vm = vitrine_monitor_get_vm(monitor);
 	if (!vm)
 		return -ESRCH;
-	ret = send(vm, *(u32 *)arg->data);
+	idx = srcu_read_lock(&vm->srcu);
+	ret = vitrine_monitors_may_reach(vm) ? send(vm, *(u32 *)arg->data) : -ESRCH;
+	srcu_read_unlock(&vm->srcu, idx);
 	vitrine_vm_put(vm);
 	return ret;
 }

@@ -74,19 +74,19 @@ void vitrine_remote_put(struct vitrine_remote *remote)
 	remote->page = NULL;
 }
 
-/* Is the page still the one of @gpa, and the VM one that a monitor may look into? */
-static bool is_current(struct vitrine_vm *vm, gpa_t gpa, const struct vitrine_remote *remote)
-{
-	return find_hva(vm, gpa, false) == remote->hva && READ_ONCE(vm->monitors->vm);
-}
-
 int vitrine_remote_read(struct vitrine_vm *vm, gpa_t gpa, const struct vitrine_remote *remote,
 			void *data, unsigned int bytes)
 {
-	if (!is_current(vm, gpa, remote))
-		return -ESTALE;
-	memcpy(data, page_address(remote->page) + offset_in_page(gpa), bytes);
-	return 0;
+	int idx, ret = -ESTALE;
+
+	idx = srcu_read_lock(&vm->srcu);
+	/* Is the page still the one of @gpa, and the VM one that a monitor may look into? */
+	if (find_hva(vm, gpa, false) == remote->hva && vitrine_monitors_may_reach(vm)) {
+		memcpy(data, page_address(remote->page) + offset_in_page(gpa), bytes);
+		ret = 0;
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	return ret;
 }
 
 int vitrine_remote_read_entry(struct vitrine_vm *vm, gpa_t gpa, u64 *entry, unsigned int bytes)
@@ -114,7 +114,7 @@ int vitrine_remote_write(struct vitrine_vm *vm, gpa_t gpa, struct vitrine_remote
 
 	idx = srcu_read_lock(&vm->srcu);
 	slot = find_slot(vm, gpa, true);
-	if (!slot || !READ_ONCE(vm->monitors->vm) ||
+	if (!slot || !vitrine_monitors_may_reach(vm) ||
 	    vitrine_memslot_hva(slot, gpa >> PAGE_SHIFT) != remote->hva)
 		goto out;
 	ret = -EXDEV;

@@ -359,7 +359,8 @@ static void close(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask, struct vit
 
 	spin_lock(&steer->lock);
 	list_del_init(&ask->node);
-	if (ask->state == VITRINE_ASK_ANSWERED)
+	/* One that came before its monitor was cut off counts no more. */
+	if (ask->state == VITRINE_ASK_ANSWERED && vitrine_monitors_may_reach(vcpu->vm))
 		*answer = ask->answer;
 	else
 		*answer = (struct vitrine_answer) { .verdict = VITRINE_GO_ON };
@@ -429,7 +430,7 @@ int vitrine_steer_wait(struct vitrine_vcpu *vcpu)
 {
 	struct vitrine_ask *ask = vcpu->ask;
 	struct vitrine_answer answer;
-	int ret;
+	int idx, ret;
 
 	if (!ask || ask->state == VITRINE_ASK_NONE)
 		return EXIT_RESUME;
@@ -451,8 +452,12 @@ int vitrine_steer_wait(struct vitrine_vcpu *vcpu)
 		vcpu->stats.signal_exits++;
 		return ret;
 	}
+	/* VITRINE_FORBID_ATTACH waits for who has found that the answer counts. */
+	idx = srcu_read_lock(&vcpu->vm->srcu);
 	close(vcpu, ask, &answer);
-	return obey(vcpu, ask, &answer);
+	ret = obey(vcpu, ask, &answer);
+	srcu_read_unlock(&vcpu->vm->srcu, idx);
+	return ret;
 }
 
 void vitrine_steer_update(struct vitrine_vcpu *vcpu)
