@@ -298,6 +298,13 @@ TEST_F(regs, of_a_guest_whose_event_waits)
 	EXPECT_EQ(-ENOENT, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
 	EXPECT_LT(event.seq, again.seq);
 	EXPECT_EQ(0, again.key);
+	/* Whatever is written, be it what was there. */
+	event = again;
+	regs = (struct vitrine_regs) { .vcpu = 0 };
+	ASSERT_EQ(0, test_read_regs(self->observer, 0, &regs));
+	ASSERT_EQ(0, test_write_regs(self->controller, &regs, VITRINE_REGS_DEBUG));
+	ASSERT_EQ(0, test_next_event(self->t.fd, &again, TEST_LONG_MS));
+	EXPECT_EQ(-ENOENT, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
 	EXPECT_EQ(0, test_answer(self->t.fd, again.seq, VITRINE_GO_ON));
 	ASSERT_TRUE(test_steer_ended_well(&self->t));
 	test_vcpu_regs(self->t.vcpu, &general);

@@ -115,6 +115,35 @@ TEST_F(steer, a_guest_that_the_vmm_changed_does_it_anew)
 	ASSERT_TRUE(test_steer_ended_well(&self->t));
 }
 
+/* Beyond what the event shows: segments, tables, debug registers. To write back is no change. */
+TEST_F(steer, whatever_the_vmm_changed)
+{
+	struct vitrine_exit_event event, again;
+	struct kvm_debugregs debug;
+	struct kvm_sregs sregs;
+	unsigned int i;
+
+	ASSERT_EQ(0, stand(&self->t, &event));
+	for (i = 0; i < 4; i++) {
+		EXPECT_EQ(EINTR, interrupt(&self->t));
+		test_vcpu_sregs(self->t.vcpu, &sregs);
+		ASSERT_EQ(0, ioctl(self->t.vcpu->fd, KVM_GET_DEBUGREGS, &debug));
+		sregs.fs.base += i == 0 ? 0x1000 : 0;
+		sregs.idt.limit -= i == 1 ? 1 : 0;
+		debug.db[1] += i == 2 ? 1 : 0;
+		test_vcpu_set_sregs(self->t.vcpu, &sregs);
+		ASSERT_EQ(0, ioctl(self->t.vcpu->fd, KVM_SET_DEBUGREGS, &debug));
+		test_steer_start(&self->t);
+		if (i == 3)
+			break;
+		ASSERT_EQ(0, test_next_event(self->t.fd, &again, TEST_LONG_MS));
+		EXPECT_EQ(-ENOENT, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+		event = again;
+	}
+	EXPECT_EQ(0, test_answer(self->t.fd, event.seq, VITRINE_GO_ON));
+	ASSERT_TRUE(test_steer_ended_well(&self->t));
+}
+
 /* What waited for the last one does not wait for the next, who knows nothing of it. */
 TEST_F(steer, the_next_monitor_inherits_nothing)
 {

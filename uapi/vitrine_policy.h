@@ -105,7 +105,9 @@
  *	event that is not answered by then goes its usual way.
  *
  * A signal, or immediate_exit, ends the VMM's KVM_RUN with EINTR while an event waits; the event
- * stays and is waited for by the next KVM_RUN. If the monitor's fd is closed every vCPU goes on.
+ * stays and is waited for by the next KVM_RUN, unless the VMM has changed registers meanwhile:
+ * general, segment, table, control or debug registers. To write those that there were is no change.
+ * If the monitor's fd is closed every vCPU goes on.
  */
 #ifndef _UAPI_VITRINE_POLICY_H
 #define _UAPI_VITRINE_POLICY_H

@@ -17,6 +17,7 @@
 #include "access.h"
 #include "attach.h"
 #include "call.h"
+#include "steer.h"
 
 /* struct regs_call - @old: to go back to */
 struct regs_call {
@@ -102,8 +103,10 @@ static long do_write(struct vitrine_vcpu *vcpu, struct vitrine_call *call)
 	ret = write_parts(vcpu, &this->regs, &this->old);
 	if (!ret) {
 		wrong = vitrine_backend->invalid_state(vcpu);
-		if (!wrong)
+		if (!wrong) {
+			vitrine_steer_overwritten(vcpu);
 			return 0;
+		}
 		pr_debug_ratelimited("VITRINE_WRITE_REGS: no entry is possible with %s\n", wrong);
 		ret = -EINVAL;
 	}

@@ -180,10 +180,50 @@ static void fill_event(struct vitrine_vcpu *vcpu, struct vitrine_exit_event *eve
 	copy_regs(vcpu, &event->regs);
 }
 
-static bool was_changed(struct vitrine_vcpu *vcpu, const struct vitrine_exit_event *event)
+static void get_rest(struct vitrine_vcpu *vcpu, struct kvm_sregs2 *system,
+		     struct kvm_debugregs *debug)
 {
+	memset(system, 0, sizeof(*system));
+	memset(debug, 0, sizeof(*debug));
+	vitrine_sregs2_get(vcpu, system);
+	vitrine_debugregs_get(vcpu, debug);
+	/* What KVM_RUN takes from its page, or a fault of the VMM's own making may leave. */
+	system->cr2 = 0;
+	system->cr8 = 0;
+	system->apic_base = 0;
+}
+
+/* KVM_RUN ends, and the event stays: what comes back is compared with this. */
+static void keep_rest(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask)
+{
+	if (!ask->is_kept)
+		get_rest(vcpu, &ask->kept.system, &ask->kept.debug);
+	ask->is_kept = true;
+}
+
+static noinline bool is_rest_changed(struct vitrine_vcpu *vcpu, const struct vitrine_ask *ask)
+{
+	struct kvm_debugregs debug;
+	struct kvm_sregs2 system;
+
+	get_rest(vcpu, &system, &debug);
+	return memcmp(&system, &ask->kept.system, sizeof(system)) ||
+	       memcmp(&debug, &ask->kept.debug, sizeof(debug));
+}
+
+void vitrine_steer_overwritten(struct vitrine_vcpu *vcpu)
+{
+	if (vcpu->ask)
+		vcpu->ask->overwritten = true;
+}
+
+static bool was_changed(struct vitrine_vcpu *vcpu, const struct vitrine_ask *ask)
+{
+	const struct vitrine_exit_event *event = &ask->event;
 	struct vitrine_exit_event now = {};
 
+	if (ask->overwritten || (ask->is_kept && is_rest_changed(vcpu, ask)))
+		return true;
 	fill_event(vcpu, &now);
 	return now.cr0 != event->cr0 || now.cr3 != event->cr3 || now.cr4 != event->cr4 ||
 	       now.efer != event->efer || memcmp(&now.regs, &event->regs, sizeof(now.regs));
@@ -196,6 +236,8 @@ static void publish(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask)
 	u64 base;
 
 	ask->code64 = vitrine_backend->get_code_mode(vcpu, &base) == VITRINE_INSN_64;
+	ask->overwritten = false;
+	ask->is_kept = false;
 	spin_lock(&steer->lock);
 	if (steer->poll) {
 		ask->event.seq = ++steer->seq;
@@ -437,8 +479,8 @@ int vitrine_steer_wait(struct vitrine_vcpu *vcpu)
 	if (ask->state == VITRINE_ASK_DUE) {
 		fill_event(vcpu, &ask->event);
 		publish(vcpu, ask);
-	} else if (was_changed(vcpu, &ask->event)) {
-		/* By the VMM: the guest does it anew, if it comes there at all. */
+	} else if (was_changed(vcpu, ask)) {
+		/* By the VMM or a monitor: the guest does it anew, if it comes there at all. */
 		close(vcpu, ask, &answer);
 		return EXIT_RESUME;
 	}
@@ -448,6 +490,7 @@ int vitrine_steer_wait(struct vitrine_vcpu *vcpu)
 	if (ret == -EAGAIN)
 		return EXIT_RESUME;
 	if (ret) {
+		keep_rest(vcpu, ask);
 		vcpu->run->exit_reason = KVM_EXIT_INTR;
 		vcpu->stats.signal_exits++;
 		return ret;

@@ -7,6 +7,7 @@
 #ifndef VITRINE_MONITOR_STEER_H
 #define VITRINE_MONITOR_STEER_H
 
+#include <linux/kvm.h>
 #include <linux/list.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -56,6 +57,9 @@ enum vitrine_ask_state {
  * @deadline: [v] in jiffies
  * @event: [v] written before it is in the list, then only read
  * @code64: [v] likewise: the guest runs code of 64 bits
+ * @overwritten: [v] a monitor has written registers since
+ * @is_kept: [v] KVM_RUN has ended since, and @kept is
+ * @kept: [v] what the VMM may have changed when it enters again, beyond what @event has
  * @answer: [lock]
  */
 struct vitrine_ask {
@@ -66,6 +70,12 @@ struct vitrine_ask {
 	unsigned long deadline;
 	struct vitrine_exit_event event;
 	bool code64;
+	bool overwritten;
+	bool is_kept;
+	struct {
+		struct kvm_sregs2 system;
+		struct kvm_debugregs debug;
+	} kept;
 	struct vitrine_answer answer;
 };
 
@@ -110,6 +120,8 @@ bool vitrine_steer_interrupt(struct vitrine_vcpu *vcpu, u8 vector);
 int vitrine_steer_wait(struct vitrine_vcpu *vcpu);
 /* Has it look again whether its wait is over: VM dead, or a call. Interrupts may be off. */
 void vitrine_steer_wake(struct vitrine_vcpu *vcpu);
+/* A monitor has written registers: an event that waits is over. Loaded. */
+void vitrine_steer_overwritten(struct vitrine_vcpu *vcpu);
 /* VITRINE_REQ_POLICY: intercepts follow the rules. Loaded. */
 void vitrine_steer_update(struct vitrine_vcpu *vcpu);
 /* Is there a rule about this MSR, read or written? Any vCPU's. */
