@@ -4,8 +4,10 @@
  * module's parameter.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -254,6 +256,42 @@ TEST_F(attach, the_owner)
 	EXPECT_EQ(EPERM, in_child(attach_as, &target));
 	close(end);
 	waitpid(child, &status, 0);
+}
+
+/* The kernel log from now on has a line about @id. */
+static bool logged(int log, uint64_t id)
+{
+	char line[2048], wanted[64];
+	ssize_t bytes;
+
+	snprintf(wanted, sizeof(wanted), "VM %llu: observing monitor attached",
+		 (unsigned long long)id);
+	while ((bytes = read(log, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
+		line[bytes > 0 ? bytes : 0] = 0;
+		if (strstr(line, wanted))
+			return true;
+	}
+	return false;
+}
+
+/* However many others are refused, or let into a VM of their own. */
+TEST_F(attach, is_in_the_log)
+{
+	struct test_vm *noisy = test_vm_create();
+	uint64_t noisy_id = test_vm_id(noisy);
+	int log = open("/dev/kmsg", O_RDONLY | O_NONBLOCK), i;
+
+	ASSERT_LE(0, log);
+	ASSERT_LE(0, lseek(log, 0, SEEK_END));
+	for (i = 0; i < 15; i++)
+		close(test_attach(noisy->dev_fd, noisy_id, 0));
+	ASSERT_EQ(0, ioctl(noisy->fd, VITRINE_FORBID_ATTACH));
+	for (i = 0; i < 15; i++)
+		EXPECT_EQ(-EPERM, test_attach(noisy->dev_fd, noisy_id, 0));
+	close(test_attach(self->vm->dev_fd, self->id, 0));
+	EXPECT_TRUE(logged(log, self->id));
+	close(log);
+	test_vm_free(noisy);
 }
 
 TEST_F(attach, other_labels)

@@ -31,15 +31,17 @@
  *
  * VITRINE_ATTACH (device fd)
  *	In: struct vitrine_attach. Returns a monitor fd of a VM of any process: an observer's, who
- *	changes nothing; with VITRINE_ATTACH_CONTROL one that may, too; or with VITRINE_ATTACH_STEER
- *	the one that steers, and may as well. Allowed to who is the VM's creator to the
- *	kernel (file-system ids equal to the real, effective and saved ids that the creator had, all
- *	of its capabilities, the same user namespace, and to SELinux, AppArmor or Smack the same
- *	label) while the VMM is dumpable, and to CAP_SYS_ADMIN of the initial user namespace; the module's parameter "attach" (owner, root,
- *	off) narrows that. Each attempt is in the kernel log. ESRCH: no VM of that number lives, or
- *	its creator is not in the caller's PID namespace (or below), and the caller has not that
- *	capability. EPERM: not allowed. EBUSY: it is steered already, or has VITRINE_MAX_MONITORS monitors.
- *	EINVAL: flags or reserved.
+ *	changes nothing; with VITRINE_ATTACH_CONTROL one that may, too; or with
+ *	VITRINE_ATTACH_STEER the one that steers, and may as well. Allowed to who is the VM's
+ *	creator to the kernel (file-system ids equal to the real, effective and saved ids that the
+ *	creator had, all of its capabilities, the same user namespace, and to SELinux, AppArmor or
+ *	Smack the same label) while the VMM is dumpable, and to CAP_SYS_ADMIN of the initial user
+ *	namespace; the module's parameter "attach" (owner, root, off) narrows that. Each attempt is
+ *	in the kernel log, of many in a few seconds the first: ten for each VM that let them in,
+ *	ten of all that were refused. ESRCH: no VM of that number lives, or its creator is not in
+ *	the caller's PID namespace (or below), and the caller has not that capability. EPERM: not
+ *	allowed. EBUSY: it is steered already, or has VITRINE_MAX_MONITORS monitors. EINVAL: flags
+ *	or reserved.
  *	What the one that steers can say is in vitrine_policy.h, what all can reach of the VM in
  *	vitrine_access.h.
  *	A monitor fd does not keep its VM alive: once that is gone, poll() says POLLHUP, commands

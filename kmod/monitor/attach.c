@@ -16,6 +16,7 @@
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/poll.h>
+#include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/coredump.h>
 #include <linux/slab.h>
@@ -69,6 +70,7 @@ struct vitrine_monitors *vitrine_monitors_create(struct vitrine_vm *vm)
 	mutex_init(&all->lock);
 	INIT_LIST_HEAD(&all->list);
 	vitrine_steer_init(&all->steer);
+	ratelimit_state_init(&all->log_limit, DEFAULT_RATELIMIT_INTERVAL, DEFAULT_RATELIMIT_BURST);
 	all->vm = vm;
 	return all;
 }
@@ -168,17 +170,20 @@ static const char *kind_of(u32 flags)
 	return flags & VITRINE_ATTACH_CONTROL ? "controlling" : "observing";
 }
 
-static void log_attach(u64 vm_id, u32 flags, const char *refused)
+/* Who is let in is seen in the log whatever others are refused, and wherever. */
+static void log_attach(struct vitrine_monitors *all, u64 vm_id, u32 flags, const char *refused)
 {
+	static DEFINE_RATELIMIT_STATE(refusals, DEFAULT_RATELIMIT_INTERVAL,
+				      DEFAULT_RATELIMIT_BURST);
 	/* A name may hold anything. */
 	char comm[TASK_COMM_LEN];
 
+	if (!__ratelimit(refused ? &refusals : &all->log_limit))
+		return;
 	get_task_comm(comm, current);
-	pr_notice_ratelimited("VM %llu: %s monitor %s by %*pE, pid %d, uid %u%s%s\n", vm_id,
-			      kind_of(flags), refused ? "refused" : "attached",
-			      (int)strlen(comm), comm, task_tgid_nr(current),
-			      from_kuid(&init_user_ns, current_uid()), refused ? ": " : "",
-			      refused ?: "");
+	pr_notice("VM %llu: %s monitor %s by %*pE, pid %d, uid %u%s%s\n", vm_id, kind_of(flags),
+		  refused ? "refused" : "attached", (int)strlen(comm), comm, task_tgid_nr(current),
+		  from_kuid(&init_user_ns, current_uid()), refused ? ": " : "", refused ?: "");
 }
 
 /* all->lock is held. */
@@ -199,7 +204,7 @@ static int admit(struct vitrine_monitors *all, struct vitrine_monitor *monitor, 
 		why = "it is steered already";
 		ret = -EBUSY;
 	}
-	log_attach(monitor->vm_id, flags, why);
+	log_attach(all, monitor->vm_id, flags, why);
 	if (ret)
 		return ret;
 	list_add_tail(&monitor->node, &all->list);
@@ -290,7 +295,7 @@ static struct vitrine_monitors *find_monitors(u64 vm_id, u32 flags)
 		all = vm->monitors;
 		refcount_inc(&all->users);
 	} else {
-		log_attach(vm_id, flags, "another PID namespace");
+		log_attach(vm->monitors, vm_id, flags, "another PID namespace");
 	}
 	vitrine_vm_put(vm);
 	return all;

@@ -8,6 +8,7 @@
 
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit_types.h>
 #include <linux/refcount.h>
 #include <linux/types.h>
 #include <linux/wait.h>
@@ -30,6 +31,7 @@ struct vitrine_vm;
  * @steering: one of them, or NULL
  * @stays_paused: some monitor, which may be gone, or the VMM paused the VM until further notice
  * @steer: what waits for its answers
+ * @log_limit: of those who were let in; each VM has its own, or one could silence the others
  */
 struct vitrine_monitors {
 	refcount_t users;
@@ -41,6 +43,7 @@ struct vitrine_monitors {
 	struct vitrine_monitor *steering;	/* [lock] */
 	bool stays_paused;			/* [lock] */
 	struct vitrine_steer steer;		/* under its own lock */
+	struct ratelimit_state log_limit;	/* under its own lock */
 };
 
 /**
