@@ -75,6 +75,7 @@ struct target {
 	int dev_fd;
 	uint64_t id;
 	bool drop_caps;
+	bool drop_effective;
 	bool new_namespace;
 	bool new_pids;
 	bool new_label;
@@ -113,9 +114,14 @@ static int attach_as(void *data)
 		test_die(OTHER_LABEL);
 	if (target->drop_caps) {
 		struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-		struct __user_cap_data_struct none[2] = {};
+		struct __user_cap_data_struct caps[2] = {};
 
-		if (syscall(SYS_capset, &header, none))
+		/* It could have them back. */
+		if (target->drop_effective && syscall(SYS_capget, &header, caps))
+			test_die("capget");
+		caps[0].effective = 0;
+		caps[1].effective = 0;
+		if (syscall(SYS_capset, &header, caps))
 			test_die("capset");
 	}
 	if (target->nobody)
@@ -135,6 +141,8 @@ TEST_F(attach, other_users)
 	target.nobody = false;
 	/* The same user with less power than the creator had. */
 	target.drop_caps = true;
+	EXPECT_EQ(EPERM, in_child(attach_as, &target));
+	target.drop_effective = true;
 	EXPECT_EQ(EPERM, in_child(attach_as, &target));
 	target.drop_caps = false;
 	/* The same user with all power, of a namespace of its own. */

@@ -138,7 +138,8 @@ static const char *not_the_owner(const struct vitrine_monitors *all)
 	if (!gid_eq(caller->fsgid, creator->gid) || !gid_eq(caller->fsgid, creator->egid) ||
 	    !gid_eq(caller->fsgid, creator->sgid))
 		return "another group";
-	if (!cap_issubset(creator->cap_permitted, caller->cap_permitted))
+	/* Like the file-system ids what counts now, as ptrace has it. */
+	if (!cap_issubset(creator->cap_permitted, caller->cap_effective))
 		return "the VM's creator had more capabilities";
 	if (get_dumpable(all->vm->mm) != SUID_DUMP_USER)
 		return "the VMM is not dumpable";
