@@ -19,6 +19,9 @@ extern struct genl_family vitrine_netlink_family;
 int vitrine_netlink_init(void);
 void vitrine_netlink_exit(void);
 
+/* Before the first event of @vm. */
+void vitrine_netlink_event_init(struct vitrine_vm *vm);
+
 /**
  * vitrine_netlink_event() - tell those who listen, if there are any
  * @vm: which VM
@@ -27,7 +30,8 @@ void vitrine_netlink_exit(void);
  * @detail: more about it, where &enum vitrine_nl_event says so
  *
  * Sleeps. A message that is lost, for want of memory or because somebody does not read, is reported
- * to the listener as ENOBUFS. Not for what can happen a thousand times a second.
+ * to the listener as ENOBUFS. What a VM or its owner can make happen at will is sent a hundred
+ * times a second for each VM, and not more: the rest is dropped.
  */
 void vitrine_netlink_event(struct vitrine_vm *vm, struct vitrine_vcpu *vcpu,
 			   enum vitrine_nl_event event, u64 detail);

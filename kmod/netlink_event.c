@@ -3,7 +3,9 @@
  * Life-cycle messages. Multicast cannot be filtered by receiver on every kernel, so who joins has
  * power over the network namespace, and a message goes to the first one and to the creator's.
  */
+#include <linux/jiffies.h>
 #include <linux/pid_namespace.h>
+#include <linux/ratelimit.h>
 #include <linux/user_namespace.h>
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
@@ -13,6 +15,7 @@
 #include "vm.h"
 
 #define EVENT_BYTES	256	/* all attributes of a message */
+#define EVENTS_PER_SECOND	100
 
 static int put_event(struct sk_buff *skb, struct vitrine_vm *vm, struct vitrine_vcpu *vcpu,
 		     enum vitrine_nl_event event, u64 detail)
@@ -68,12 +71,28 @@ err_lost:
 	genl_set_err(&vitrine_netlink_family, net, 0, VITRINE_NL_GROUP_LIFE_INDEX, -ENOBUFS);
 }
 
+void vitrine_netlink_event_init(struct vitrine_vm *vm)
+{
+	ratelimit_state_init(&vm->event_limit, HZ, EVENTS_PER_SECOND);
+	/* Nothing in the kernel log: that would be as many lines. */
+	ratelimit_set_flags(&vm->event_limit, RATELIMIT_MSG_ON_RELEASE);
+}
+
+/* What comes and goes costs who makes it, and who listens must have seen it. */
+static bool is_of_a_life(enum vitrine_nl_event event)
+{
+	return event == VITRINE_NL_EVENT_VM_CREATED || event == VITRINE_NL_EVENT_VM_GONE ||
+	       event == VITRINE_NL_EVENT_VCPU_CREATED || event == VITRINE_NL_EVENT_VCPU_GONE;
+}
+
 void vitrine_netlink_event(struct vitrine_vm *vm, struct vitrine_vcpu *vcpu,
 			   enum vitrine_nl_event event, u64 detail)
 {
 	struct net *net = vm->creator.net;
 
 	might_sleep();
+	if (!is_of_a_life(event) && !__ratelimit(&vm->event_limit))
+		return;
 	send(&init_net, &init_pid_ns, vm, vcpu, event, detail);
 	if (!net_eq(net, &init_net))
 		send(net, ns_of_pid(vm->creator.pid), vm, vcpu, event, detail);

@@ -55,6 +55,7 @@ struct vitrine_vm *vitrine_vm_create(void)
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 	vitrine_creator_init(&vm->creator);
+	vitrine_netlink_event_init(vm);
 	vitrine_irq_init(vm);
 	vm->default_tsc_khz = tsc_khz;
 	vitrine_backend->vm_init(vm);

@@ -43,6 +43,7 @@
 #include <linux/kvm_types.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/ratelimit_types.h>
 #include <linux/refcount.h>
 #include <linux/srcu.h>
 #include <linux/types.h>
@@ -73,6 +74,7 @@ struct vitrine_vm {
 	u64 id;				/* [I] never reused */
 	struct mm_struct *mm;		/* [I] the creator's; every ioctl must come from it */
 	struct vitrine_creator creator;	/* [I] */
+	struct ratelimit_state event_limit;	/* netlink_event.c; under its own lock */
 	struct vitrine_monitors *monitors;	/* [I] control tools that are attached */
 	struct mutex lock;
 	struct mutex slots_lock;

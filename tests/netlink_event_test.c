@@ -20,6 +20,7 @@
 #include "lib/vm.h"
 #include "lib/watch.h"
 #include <vitrine.h>
+#include <vitrine_access.h>
 #include <vitrine_netlink.h>
 
 #define NOBODY		65534
@@ -187,6 +188,40 @@ TEST_F(event, that_are_lost)
 	for (i = 0; !ret && i < 60; i++)
 		ret = vitrine_watch_events(self->watch, on_event, &events, NULL);
 	EXPECT_EQ(-ENOBUFS, ret);
+}
+
+/* A VM cannot flood who listens: 150 pauses and their ends, in much less than three seconds. */
+TEST_F(event, that_are_too_many)
+{
+	struct events events = { .nr = 0 };
+	int fd, monitor, i, ret = 0, bytes = 4 << 20;
+	struct vitrine_life_event event;
+	struct test_vm *vm;
+	uint32_t flags = 0;
+
+	fd = vitrine_watch_join(self->watch, NULL);
+	ASSERT_LT(0, fd);
+	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)));
+	vm = test_vm_create();
+	event = EXPECT_EVENT(VITRINE_NL_EVENT_VM_CREATED, -1);
+	monitor = test_attach(vm->dev_fd, event.vm_id, VITRINE_ATTACH_CONTROL);
+	ASSERT_LE(0, monitor);
+	for (i = 0; i < 150; i++) {
+		ASSERT_EQ(0, ioctl(monitor, VITRINE_PAUSE, &flags));
+		ASSERT_EQ(0, ioctl(monitor, VITRINE_UNPAUSE));
+	}
+	/* What there is to say of its life is said. */
+	test_vm_free(vm);
+	for (i = 0; !ret && i < 400; i++) {
+		events.nr = 0;
+		ret = vitrine_watch_events(self->watch, on_event, &events, NULL);
+		if (events.nr && events.event[events.nr - 1].event == VITRINE_NL_EVENT_VM_GONE)
+			break;
+	}
+	EXPECT_EQ(0, ret);
+	EXPECT_LE(50, i);
+	EXPECT_GT(299, i);
+	close(monitor);
 }
 
 /* A container's events go into it, and to the first namespace. */

@@ -27,7 +27,9 @@
  * VITRINE_NL_CMD_EVENT
  *	Never a request: a message to the members of the multicast group VITRINE_NL_GROUP_LIFE.
  *	EVENT says what happened; VM_ID, VM_NAME, OWNER_PID, OWNER_UID; VCPU_ID where it is about
- *	one; EXIT_REASON and DETAIL where EVENT says so.
+ *	one; EXIT_REASON and DETAIL where EVENT says so. Of what is not about a VM's or vCPU's
+ *	coming or going, a hundred messages a second are sent for each VM; what is more is dropped,
+ *	so GET_VM has the last word on whether one is paused.
  *
  * VITRINE_NL_CMD_SAMPLE
  *	As a request, with INTERVAL_MS (100 to 60000): from now on the members of the multicast
