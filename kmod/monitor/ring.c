@@ -177,7 +177,8 @@ static __always_inline void push(struct vitrine_ring *ring, const struct vitrine
 		wake_up_interruptible_poll(ring->wait, EPOLLIN | EPOLLRDNORM);
 }
 
-static __always_inline void fill(struct vitrine_vcpu *vcpu, struct vitrine_record *record)
+static __always_inline void fill(struct vitrine_vcpu *vcpu, struct vitrine_record *record,
+				 u32 vectoring_info)
 {
 	const struct vitrine_exit *exit = &vcpu->exit;
 
@@ -186,7 +187,7 @@ static __always_inline void fill(struct vitrine_vcpu *vcpu, struct vitrine_recor
 	vitrine_backend->record_exit(vcpu, record);
 	record->reason = exit->reason;
 	record->qualification = exit->qualification;
-	record->vectoring_info = exit->vectoring_info;
+	record->vectoring_info = vectoring_info;
 	record->entry_tsc = exit->entry_tsc;
 	record->exit_tsc = exit->tsc;
 	record->cpu = raw_smp_processor_id();
@@ -221,6 +222,7 @@ static __always_inline int handle(struct vitrine_vcpu *vcpu)
  * says so, for the rings that otherwise would not have it.
  */
 static __always_inline int record_exit(struct vitrine_vcpu *vcpu, bool observed,
+				       u32 vectoring_info,
 				       int (*handler)(struct vitrine_vcpu *vcpu))
 {
 	u32 reason = (u16)vcpu->exit.reason;
@@ -231,7 +233,7 @@ static __always_inline int record_exit(struct vitrine_vcpu *vcpu, bool observed,
 
 	/* The reader's pages, and the VMM's. */
 	vcpu->host_data_read = true;
-	fill(vcpu, &record);
+	fill(vcpu, &record, vectoring_info);
 	if (test_bit(VITRINE_WATCH_INSN, &vcpu->watch))
 		fill_insn(vcpu, &record);
 	start = rdtsc();
@@ -251,13 +253,13 @@ static __always_inline int record_exit(struct vitrine_vcpu *vcpu, bool observed,
 
 static noinline int record_wanted(struct vitrine_vcpu *vcpu)
 {
-	return record_exit(vcpu, false, handle);
+	return record_exit(vcpu, false, vcpu->exit.vectoring_info, handle);
 }
 
-noinline int vitrine_ring_observe(struct vitrine_vcpu *vcpu,
+noinline int vitrine_ring_observe(struct vitrine_vcpu *vcpu, u32 vectoring_info,
 				  int (*handler)(struct vitrine_vcpu *vcpu))
 {
-	return record_exit(vcpu, true, handler);
+	return record_exit(vcpu, true, vectoring_info, handler);
 }
 
 int vitrine_ring_handle_exit(struct vitrine_vcpu *vcpu)

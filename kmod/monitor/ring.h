@@ -73,8 +73,11 @@ bool vitrine_ring_readable(const struct vitrine_ring *ring);
 int vitrine_ring_handle_exit(struct vitrine_vcpu *vcpu);
 /*
  * VITRINE_DO_OBSERVE: @handler is called and the exit recorded, as it was before, in the rings of
- * the steering monitor that would not have it by its reason. Loaded; what @handler returns.
+ * the steering monitor that would not have it by its reason. @vectoring_info is the exit's, which
+ * is not in vcpu->exit any more where the event that it interrupted was settled. Loaded; what
+ * @handler returns.
  */
-int vitrine_ring_observe(struct vitrine_vcpu *vcpu, int (*handler)(struct vitrine_vcpu *vcpu));
+int vitrine_ring_observe(struct vitrine_vcpu *vcpu, u32 vectoring_info,
+			 int (*handler)(struct vitrine_vcpu *vcpu));
 
 #endif

@@ -305,6 +305,8 @@ static void tell_later(struct vitrine_vcpu *vcpu, struct vitrine_ask *ask)
 
 int vitrine_steer_handle(struct vitrine_vcpu *vcpu)
 {
+	/* Before what the exit interrupted is settled. */
+	u32 vectoring_info = vcpu->exit.vectoring_info;
 	struct vitrine_happening what;
 	struct vitrine_ask *ask;
 	u32 action, rule;
@@ -314,7 +316,7 @@ int vitrine_steer_handle(struct vitrine_vcpu *vcpu)
 		return vitrine_backend->handle_exit(vcpu);
 	action = ask_policy(vcpu, &what, &rule);
 	if (action == VITRINE_DO_OBSERVE)
-		return vitrine_ring_observe(vcpu, vitrine_backend->handle_exit);
+		return vitrine_ring_observe(vcpu, vectoring_info, vitrine_backend->handle_exit);
 	if (action != VITRINE_DO_ASK && action != VITRINE_DO_TELL)
 		return vitrine_backend->handle_exit(vcpu);
 	ask = get_ask(vcpu);
@@ -351,7 +353,7 @@ int vitrine_steer_ask(struct vitrine_vcpu *vcpu, const struct vitrine_happening 
 	}
 	action = ask_policy(vcpu, what, &rule);
 	if (action == VITRINE_DO_OBSERVE)
-		vitrine_ring_observe(vcpu, nothing);
+		vitrine_ring_observe(vcpu, vcpu->exit.vectoring_info, nothing);
 	if (action != VITRINE_DO_ASK && action != VITRINE_DO_TELL)
 		return 0;
 	ask = get_ask(vcpu);
