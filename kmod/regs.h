@@ -80,6 +80,11 @@ void vitrine_sregs_get(struct vitrine_vcpu *vcpu, struct kvm_sregs *sregs);
 int vitrine_sregs_set(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs);
 void vitrine_sregs2_get(struct vitrine_vcpu *vcpu, struct kvm_sregs2 *sregs2);
 int vitrine_sregs2_set(struct vitrine_vcpu *vcpu, const struct kvm_sregs2 *sregs2);
+/*
+ * What vitrine_sregs2_get() has said, and the APIC's base is the same: no rule of today's keeps the
+ * guest from what it had, as the VMM may have changed its CPUID since.
+ */
+void vitrine_sregs2_restore(struct vitrine_vcpu *vcpu, const struct kvm_sregs2 *sregs2);
 void vitrine_debugregs_get(struct vitrine_vcpu *vcpu, struct kvm_debugregs *regs);
 int vitrine_debugregs_set(struct vitrine_vcpu *vcpu, const struct kvm_debugregs *regs);
 void vitrine_vcpu_events_get(struct vitrine_vcpu *vcpu, struct kvm_vcpu_events *out);

@@ -142,22 +142,11 @@ static void wake_on_reset_state(struct vitrine_vcpu *vcpu, const struct kvm_sreg
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
 }
 
-static int set_common(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs)
+/* All but the APIC's base. */
+static void apply(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs)
 {
-	u64 old_cr0, old_cr3, old_cr4, old_efer;
-	int ret;
-
-	ret = check(vcpu, sregs);
-	if (ret)
-		return ret;
-	ret = set_apic_base(vcpu, sregs->apic_base);
-	if (ret)
-		return ret;
-
-	old_cr0 = vitrine_backend->get_cr0(vcpu);
-	old_cr3 = vitrine_backend->get_cr3(vcpu);
-	old_cr4 = vitrine_backend->get_cr4(vcpu);
-	old_efer = vcpu->efer;
+	u64 old_cr0 = vitrine_backend->get_cr0(vcpu), old_cr3 = vitrine_backend->get_cr3(vcpu);
+	u64 old_cr4 = vitrine_backend->get_cr4(vcpu), old_efer = vcpu->efer;
 
 	vitrine_backend->set_idt(vcpu, &sregs->idt);
 	vitrine_backend->set_gdt(vcpu, &sregs->gdt);
@@ -185,6 +174,19 @@ static int set_common(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs)
 		preempt_enable();
 	}
 	set_segments(vcpu, sregs);
+}
+
+static int set_common(struct vitrine_vcpu *vcpu, const struct kvm_sregs *sregs)
+{
+	int ret;
+
+	ret = check(vcpu, sregs);
+	if (ret)
+		return ret;
+	ret = set_apic_base(vcpu, sregs->apic_base);
+	if (ret)
+		return ret;
+	apply(vcpu, sregs);
 	wake_on_reset_state(vcpu, sregs);
 	return 0;
 }
@@ -259,6 +261,20 @@ void vitrine_sregs2_get(struct vitrine_vcpu *vcpu, struct kvm_sregs2 *sregs2)
 	}
 }
 
+static void set_pdptrs(struct vitrine_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
+{
+	memcpy(vcpu->pdptrs, sregs2->pdptrs, sizeof(vcpu->pdptrs));
+	vcpu->regs_avail |= BIT(VITRINE_CACHE_PDPTRS);
+	vcpu->regs_dirty |= BIT(VITRINE_CACHE_PDPTRS);
+}
+
+void vitrine_sregs2_restore(struct vitrine_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
+{
+	apply(vcpu, (const struct kvm_sregs *)sregs2);
+	if (sregs2->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID)
+		set_pdptrs(vcpu, sregs2);
+}
+
 int vitrine_sregs2_set(struct vitrine_vcpu *vcpu, const struct kvm_sregs2 *sregs2)
 {
 	bool pdptrs = sregs2->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
@@ -273,13 +289,10 @@ int vitrine_sregs2_set(struct vitrine_vcpu *vcpu, const struct kvm_sregs2 *sregs
 	ret = set_common(vcpu, (const struct kvm_sregs *)sregs2);
 	if (ret || !pae)
 		return ret;
-	if (pdptrs) {
-		memcpy(vcpu->pdptrs, sregs2->pdptrs, sizeof(vcpu->pdptrs));
-		vcpu->regs_avail |= BIT(VITRINE_CACHE_PDPTRS);
-		vcpu->regs_dirty |= BIT(VITRINE_CACHE_PDPTRS);
-	} else {
+	if (pdptrs)
+		set_pdptrs(vcpu, sregs2);
+	else
 		load_pdptrs(vcpu, sregs2->cr3);
-	}
 	return 0;
 }
 

@@ -22,6 +22,7 @@
 #include "lib/vm.h"
 
 #define CR0_PG		0x80000000ull
+#define CR4_OSXSAVE	0x40000ull
 #define RFLAGS_IF	0x200
 #define RFLAGS_VM	0x20000
 #define RFLAGS_ALWAYS	2
@@ -172,6 +173,32 @@ TEST_F(regs, impossible_states)
 			TH_LOG("%s", changes[i].name);
 	}
 	test_vcpu_run_to_sync(self->t.vcpu);
+}
+
+/* Nor where the guest's own state could not be set any more, as its CPUID is another one. */
+TEST_F(regs, impossible_after_impossible)
+{
+	struct kvm_cpuid2 none = { .nent = 0 };
+	struct vitrine_regs regs, before, after;
+	struct test_vcpu *vcpu = test_vcpu_create(self->t.vm, 1);
+	struct kvm_sregs sregs;
+
+	test_vcpu_set_supported_cpuid(vcpu);
+	test_vcpu_long_mode(vcpu, GUEST_BLOB(guest_sync));
+	test_vcpu_sregs(vcpu, &sregs);
+	sregs.cr4 |= CR4_OSXSAVE;
+	test_vcpu_set_sregs(vcpu, &sregs);
+	ASSERT_EQ(0, ioctl(vcpu->fd, KVM_SET_CPUID2, &none));
+	ASSERT_EQ(0, test_read_regs(self->observer, 1, &before));
+	EXPECT_EQ(CR4_OSXSAVE, before.system.cr4 & CR4_OSXSAVE);
+	regs = before;
+	EXPECT_EQ(-EINVAL, test_write_regs(self->controller, &regs, VITRINE_REGS_SYSTEM));
+	regs.system.cr4 &= ~CR4_OSXSAVE;
+	regs.system.cs.db = 1;
+	EXPECT_EQ(-EINVAL, test_write_regs(self->controller, &regs, VITRINE_REGS_SYSTEM));
+	ASSERT_EQ(0, test_read_regs(self->observer, 1, &after));
+	EXPECT_EQ(0, memcmp(&before, &after, sizeof(after)));
+	test_vcpu_free(vcpu);
 }
 
 TEST_F(regs, pae_pointers)

@@ -53,6 +53,13 @@ static long do_read(struct vitrine_vcpu *vcpu, struct vitrine_call *call)
 	-EINVAL;									\
 })
 
+/* Where the VMM has the APIC, it is the one to say what CR8 is, with each KVM_RUN. */
+static void tell_cr8(struct vitrine_vcpu *vcpu, const struct kvm_sregs2 *system)
+{
+	if (!vcpu->lapic)
+		WRITE_ONCE(vcpu->run->cr8, system->cr8);
+}
+
 static long write_system(struct vitrine_vcpu *vcpu, const struct kvm_sregs2 *system,
 			 const struct kvm_sregs2 *old)
 {
@@ -67,9 +74,8 @@ static long write_system(struct vitrine_vcpu *vcpu, const struct kvm_sregs2 *sys
 		return REFUSE("system.flags", system->flags,
 			      "say that there are pdptrs, as for PAE paging");
 	ret = vitrine_sregs2_set(vcpu, system);
-	/* Where the VMM has the APIC, it is the one to say what CR8 is, with each KVM_RUN. */
-	if (!ret && !vcpu->lapic)
-		WRITE_ONCE(vcpu->run->cr8, system->cr8);
+	if (!ret)
+		tell_cr8(vcpu, system);
 	return ret;
 }
 
@@ -91,6 +97,19 @@ static long write_parts(struct vitrine_vcpu *vcpu, const struct vitrine_regs *to
 	return 0;
 }
 
+/* Whatever the guest's own state was: without the checks, which it may not pass. */
+static void take_back(struct vitrine_vcpu *vcpu, const struct vitrine_regs *old, u32 parts)
+{
+	if (parts & VITRINE_REGS_SYSTEM) {
+		vitrine_sregs2_restore(vcpu, &old->system);
+		tell_cr8(vcpu, &old->system);
+	}
+	if (parts & VITRINE_REGS_DEBUG)
+		vitrine_debugregs_set(vcpu, &old->debug);
+	if (parts & VITRINE_REGS_GENERAL)
+		vitrine_regs_set(vcpu, &old->general);
+}
+
 static long do_write(struct vitrine_vcpu *vcpu, struct vitrine_call *call)
 {
 	struct regs_call *this = to_regs_call(call);
@@ -110,10 +129,7 @@ static long do_write(struct vitrine_vcpu *vcpu, struct vitrine_call *call)
 		pr_debug_ratelimited("VITRINE_WRITE_REGS: no entry is possible with %s\n", wrong);
 		ret = -EINVAL;
 	}
-	/* All of what was to be written, whatever the guest's own state may be. */
-	this->old.parts = this->regs.parts;
-	if (write_parts(vcpu, &this->old, &this->old) && this->regs.parts & VITRINE_REGS_GENERAL)
-		vitrine_regs_set(vcpu, &this->old.general);
+	take_back(vcpu, &this->old, this->regs.parts);
 	vcpu->mp_state = this->old.mp_state;
 	vitrine_backend->set_interrupt_shadow(vcpu, shadow);
 	vcpu->events = events;
