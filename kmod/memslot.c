@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory slots: KVM_SET_USER_MEMORY_REGION and look-up by guest frame.
+ * Memory slots: KVM_SET_USER_MEMORY_REGION and look-up by guest frame and by host address.
  *
- * Owns the published array and its spare. Must not touch page tables but through mmu.h, and must
- * not look at what the host addresses map: that is asked at fault time, every time.
+ * Owns the published array and its spare, each with an index by host address: an invalidation, for
+ * which others wait, must not look at slots that it has nothing to do with. Must not touch page
+ * tables but through mmu.h, and must not look at what the host addresses map: that is asked at
+ * fault time, every time.
  *
  * A change edits the spare array, publishes it under vm->mmu.lock and lets every fault in flight
  * retry, so that no mapping through the old array can appear afterwards. The old array becomes the
@@ -11,6 +13,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/interval_tree.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
@@ -67,14 +70,26 @@ struct vitrine_memslot *vitrine_memslot_by_id(struct vitrine_vm *vm, u32 id)
 	return xa_load(&vm->slot_by_id, id);
 }
 
-static struct vitrine_memslots *slots_alloc(unsigned int capacity)
+static struct vitrine_memslots *slots_alloc(unsigned int capacity, unsigned int which)
 {
 	struct vitrine_memslots *slots;
 
 	slots = kvzalloc(struct_size(slots, slot, capacity), GFP_KERNEL_ACCOUNT);
-	if (slots)
-		slots->capacity = capacity;
+	if (!slots)
+		return NULL;
+	slots->capacity = capacity;
+	slots->which = which;
+	slots->by_hva = RB_ROOT_CACHED;
 	return slots;
+}
+
+static void index_add(struct vitrine_memslots *slots, struct vitrine_memslot *slot)
+{
+	struct interval_tree_node *place = &slot->by_hva[slots->which];
+
+	place->start = slot->hva;
+	place->last = slot->hva + (slot->nr_pages << PAGE_SHIFT) - 1;
+	interval_tree_insert(place, &slots->by_hva);
 }
 
 /* A slot that moves hands its log on to its @heir. */
@@ -87,7 +102,7 @@ static void slot_free(struct vitrine_memslot *slot, const struct vitrine_memslot
 	kfree(slot);
 }
 
-static void slots_edit(struct vitrine_memslots *slots, const struct vitrine_memslot *old,
+static void slots_edit(struct vitrine_memslots *slots, struct vitrine_memslot *old,
 		       struct vitrine_memslot *new)
 {
 	unsigned int place;
@@ -97,6 +112,7 @@ static void slots_edit(struct vitrine_memslots *slots, const struct vitrine_mems
 		slots->nr--;
 		memmove(&slots->slot[place], &slots->slot[place + 1],
 			(slots->nr - place) * sizeof(new));
+		interval_tree_remove(&old->by_hva[slots->which], &slots->by_hva);
 	}
 	if (new) {
 		place = slots_search(slots, new->base_gfn);
@@ -104,6 +120,7 @@ static void slots_edit(struct vitrine_memslots *slots, const struct vitrine_mems
 			(slots->nr - place) * sizeof(new));
 		slots->slot[place] = new;
 		slots->nr++;
+		index_add(slots, new);
 	}
 	slots->generation++;
 }
@@ -112,15 +129,19 @@ static void slots_edit(struct vitrine_memslots *slots, const struct vitrine_mems
 static int spare_prepare(struct vitrine_vm *vm, const struct vitrine_memslots *slots)
 {
 	struct vitrine_memslots *spare;
+	unsigned int place;
 
 	if (vm->spare_slots)
 		return 0;
-	spare = slots_alloc(max(2 * slots->nr, (unsigned int)MIN_CAPACITY));
+	spare = slots_alloc(max(2 * slots->nr, (unsigned int)MIN_CAPACITY), !slots->which);
 	if (!spare)
 		return -ENOMEM;
 	spare->generation = slots->generation;
 	spare->nr = slots->nr;
 	memcpy(spare->slot, slots->slot, slots->nr * sizeof(spare->slot[0]));
+	/* It happens when their number doubles, so each pays for one or two of these. */
+	for (place = 0; place < spare->nr; place++)
+		index_add(spare, spare->slot[place]);
 	vm->spare_slots = spare;
 	return 0;
 }
@@ -320,7 +341,7 @@ static long memslot_ioctl_set_region(void *obj, struct vitrine_ioctl_arg *arg)
 
 int vitrine_memslots_init(struct vitrine_vm *vm)
 {
-	struct vitrine_memslots *slots = slots_alloc(MIN_CAPACITY);
+	struct vitrine_memslots *slots = slots_alloc(MIN_CAPACITY, 0);
 
 	if (!slots)
 		return -ENOMEM;

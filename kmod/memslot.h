@@ -8,9 +8,11 @@
 #define VITRINE_MEMSLOT_H
 
 #include <linux/bitops.h>
+#include <linux/interval_tree.h>
 #include <linux/kvm.h>
 #include <linux/kvm_types.h>
 #include <linux/mm.h>
+#include <linux/rbtree_types.h>
 #include <linux/types.h>
 
 #include "ioctl.h"
@@ -25,6 +27,7 @@ struct vitrine_vm;
 
 /**
  * struct vitrine_memslot - one slot; immutable once published, but for the bits of its bitmap
+ * @by_hva: its places in the indices by host address of the published array and of the spare
  * @base_gfn: first guest frame
  * @nr_pages: length in 4 KiB pages
  * @hva: where it starts in the creator's address space
@@ -33,6 +36,7 @@ struct vitrine_vm;
  * @dirty_bitmap: one bit a page while KVM_MEM_LOG_DIRTY_PAGES is set, else NULL; NULL with rings
  */
 struct vitrine_memslot {
+	struct interval_tree_node by_hva[2];
 	gfn_t base_gfn;
 	unsigned long nr_pages;
 	unsigned long hva;
@@ -48,6 +52,8 @@ struct vitrine_memslot {
  * @nr: slots in use
  * @capacity: room in @slot
  * @last: place of the last hit, a hint that any reader may overwrite
+ * @which: the member of a slot's by_hva that is in @by_hva; the VM's other array has the other
+ * @by_hva: the same slots by host address; these may overlap, as guest frames may not
  * @slot: pointers, ascending by base_gfn
  */
 struct vitrine_memslots {
@@ -55,6 +61,8 @@ struct vitrine_memslots {
 	unsigned int nr;
 	unsigned int capacity;
 	unsigned int last;
+	unsigned int which;
+	struct rb_root_cached by_hva;
 	struct vitrine_memslot *slot[];
 };
 
@@ -73,6 +81,16 @@ static inline unsigned long vitrine_memslot_hva(const struct vitrine_memslot *sl
 {
 	return slot->hva + ((gfn - slot->base_gfn) << PAGE_SHIFT);
 }
+
+/*
+ * Walks the slots that some of the host addresses @first to @last are behind. @place is a struct
+ * interval_tree_node *.
+ */
+#define vitrine_memslots_for_each_hva(slots, slot, place, first, last)				\
+	for (place = interval_tree_iter_first(&(slots)->by_hva, first, last);			\
+	     place && (slot = container_of(place, struct vitrine_memslot,			\
+					   by_hva[(slots)->which]), true);			\
+	     place = interval_tree_iter_next(place, first, last))
 
 /* dirty.c; the slot is logged. */
 void vitrine_dirty_mark(struct vitrine_memslot *slot, gfn_t gfn);

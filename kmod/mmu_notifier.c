@@ -8,6 +8,7 @@
  * invalidate_range_end(). There is no change_pte(): the mm brackets it with an invalidation, which
  * does the work. Dirtiness was passed on when the translation was made (mmu_fault.c).
  */
+#include <linux/interval_tree.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/srcu.h>
@@ -30,16 +31,14 @@ static bool sweep_hva(struct vitrine_vm *vm, unsigned long start, unsigned long 
 		      struct vitrine_mmu_sweep *sweep)
 {
 	struct vitrine_memslots *slots = srcu_dereference(vm->slots, &vm->srcu);
-	unsigned int place;
+	struct interval_tree_node *place;
+	struct vitrine_memslot *slot;
 	bool hit = false;
 
-	for (place = 0; place < slots->nr; place++) {
-		const struct vitrine_memslot *slot = slots->slot[place];
+	vitrine_memslots_for_each_hva(slots, slot, place, start, end - 1) {
 		unsigned long low = max(start, slot->hva);
 		unsigned long high = min(end, slot->hva + (slot->nr_pages << PAGE_SHIFT));
 
-		if (low >= high)
-			continue;
 		hit = true;
 		vitrine_mmu_sweep(vm, slot->base_gfn + ((low - slot->hva) >> PAGE_SHIFT),
 				  slot->base_gfn + (PAGE_ALIGN(high - slot->hva) >> PAGE_SHIFT),
