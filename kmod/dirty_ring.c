@@ -137,8 +137,11 @@ static void push(struct vitrine_vcpu *vcpu, const struct vitrine_memslot *slot, 
 	if (used && ring->last_slot == slot->id && ring->last_offset == offset)
 		return;
 	if (unlikely(used >= ring->size)) {
-		pr_debug_ratelimited("dirty ring of vCPU %u: full, the VMM does not let it run\n",
-				     vcpu->id);
+		/*
+		 * The VMM writes, and does not let the vCPU run. No message: the scheduler's
+		 * callback holds a lock that printing may want.
+		 */
+		vcpu->stats.dirty_ring_dropped++;
 		return;
 	}
 	entry = &ring->entries[ring->dirty_index & (ring->size - 1)];

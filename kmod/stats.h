@@ -26,7 +26,8 @@
 	X(halt_attempted_poll)		\
 	X(halt_successful_poll)		\
 	X(halt_poll_success_ns)		\
-	X(halt_poll_fail_ns)
+	X(halt_poll_fail_ns)		\
+	X(dirty_ring_dropped)
 
 #define VITRINE_NR_EXIT_REASONS	80
 

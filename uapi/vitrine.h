@@ -359,6 +359,6 @@ struct vitrine_record {
 	"runs,user_exits,signal_exits,halts,halt_ticks,irq_injected,nmi_injected," \
 	"exceptions_injected,mem_faults,mem_fault_retries,insn_decoded,tlb_flushes,preemptions," \
 	"hypercalls,halt_attempted_poll,halt_successful_poll,halt_poll_success_ns," \
-	"halt_poll_fail_ns"
+	"halt_poll_fail_ns,dirty_ring_dropped"
 
 #endif
