@@ -8,6 +8,7 @@
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/errno.h>
+#include <linux/irqflags.h>
 #include <linux/mutex.h>
 #include <linux/reboot.h>
 #include <linux/smp.h>
@@ -129,9 +130,14 @@ static void wake(void)
 		pr_err("root operation is lost after sleep: virtual machines end with EIO\n");
 }
 
+/* Interrupts are on here, unlike in the two above. */
 static void shutdown(void)
 {
+	unsigned long flags;
+
+	local_irq_save(flags);
 	vitrine_backend->cpu_disable();
+	local_irq_restore(flags);
 }
 
 VITRINE_SYSCORE(hardware_syscore, suspend, wake, shutdown);
