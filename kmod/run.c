@@ -7,6 +7,7 @@
 
 #include <linux/entry-kvm.h>
 #include <linux/kvm.h>
+#include <linux/lockdep.h>
 #include <linux/rcuwait.h>
 #include <linux/sched/signal.h>
 #include <linux/signal.h>
@@ -492,6 +493,7 @@ long vitrine_vcpu_run(struct vitrine_vcpu *vcpu, unsigned long arg)
 {
 	long ret;
 
+	lockdep_assert_held(&vcpu->mutex);
 	if (arg) {
 		pr_debug_ratelimited("KVM_RUN: argument is 0x%lx, must be 0\n", arg);
 		return -EINVAL;

@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/jiffies.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/preempt.h>
@@ -114,6 +115,7 @@ struct vitrine_vcpu *vitrine_vcpu_current(void)
  */
 void vitrine_vcpu_load(struct vitrine_vcpu *vcpu)
 {
+	lockdep_assert_held(&vcpu->mutex);
 	preempt_disable();
 	preempt_notifier_register(&vcpu->preempt_notifier);
 	load_on_this_cpu(vcpu);

@@ -9,6 +9,7 @@
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/smp.h>
@@ -91,6 +92,7 @@ int vmx_cpu_enable(void)
 	struct vmx_cpu *this = this_cpu_ptr(&vmx_cpu);
 	int ret;
 
+	lockdep_assert_irqs_disabled();
 	if (this->on)
 		return 0;
 	if (cr4_read_shadow() & X86_CR4_VMXE) {
@@ -146,6 +148,7 @@ static void clear_all_here(struct vmx_cpu *this)
 
 static void leave_here(struct vmx_cpu *this)
 {
+	lockdep_assert_irqs_disabled();
 	if (!this->on)
 		return;
 	clear_all_here(this);
@@ -255,6 +258,7 @@ bool vmx_vmcs_make_current(struct vmx_vcpu *vmx, int cpu)
 {
 	const struct vmx_cpu *this = this_cpu_ptr(&vmx_cpu);
 
+	lockdep_assert_preemption_disabled();
 	/* Nothing but this thread, or the loss of VMX, takes it away from here. */
 	if (likely(this->current_vcpu == vmx && this->on))
 		return true;

@@ -6,6 +6,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/lockdep.h>
 #include <linux/percpu.h>
 #include <linux/sched.h>
 #include <linux/smp.h>
@@ -209,6 +210,7 @@ int vmx_host_prepare(struct vmx_vcpu *vmx, u64 debugctl)
 {
 	struct vmx_host_state *host = &vmx->host;
 
+	lockdep_assert_irqs_disabled();
 	load_shared_msrs(&vmx->vcpu);
 	vmx->shared_stale = false;
 	if (vmx->guest_loaded)

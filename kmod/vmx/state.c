@@ -5,6 +5,7 @@
  */
 #include <linux/bitops.h>
 #include <linux/errno.h>
+#include <linux/lockdep.h>
 #include <vitrine_policy.h>
 #include <asm/msr.h>
 #include <asm/processor-flags.h>
@@ -269,6 +270,7 @@ void vmx_tlb_flush(struct vitrine_vcpu *vcpu)
 	struct vmx_vcpu *vmx = to_vmx(vcpu);
 	int ret;
 
+	lockdep_assert_preemption_disabled();
 	if (!vmx->eptp)
 		return;
 	if (vmx_caps.invept_single)
