@@ -2,6 +2,8 @@
 /*
  * CPUs that go and come, and a machine that sleeps, while guests run: the guests go on, and root
  * operation is entered and left with the CPU.
+ *
+ * build: -lpthread
  */
 #include <errno.h>
 #include <pthread.h>
@@ -10,9 +12,14 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+#include <vitrine.h>
+#include <vitrine_access.h>
+#include <vitrine_policy.h>
 
 #include "kselftest_harness.h"
 #include "lib/host.h"
+#include "lib/monitor.h"
+#include "lib/steer.h"
 #include "lib/vm.h"
 
 #define RUNNERS	3
@@ -21,6 +28,7 @@
 /* Counts in memory and in a port, so that both ways of running are seen to go on. */
 GUEST_CODE(guest_count, "mov $0x10000, %ebx\n1:\nmov $20000, %ecx\n2:\ndec %ecx\njnz 2b\n"
 	   "incq (%rbx)\nmov (%rbx), %rax\noutb %al, $0x42\njmp 1b\n");
+GUEST_CODE(guest_cpuid, GUEST_SYNC "xor %eax, %eax\ncpuid\n" GUEST_SYNC);
 
 struct runner {
 	pthread_t thread;
@@ -179,6 +187,79 @@ TEST_F(hotplug, machine_sleeps_and_wakes)
 	all_go_on(_metadata, self);
 	ASSERT_EQ(0, host_write("/sys/power/state", "mem"));
 	all_go_on(_metadata, self);
+	clocks_agree(_metadata);
+}
+
+/* A guest whose thread waits in KVM_RUN, and goes back there when a signal, or a sleep, ends it. */
+struct waiter {
+	struct test_steer t;
+	atomic_bool done;
+};
+
+static void *wait_in_run(void *arg)
+{
+	struct waiter *waiter = arg;
+	int ret;
+
+	do {
+		ret = ioctl(waiter->t.vcpu->fd, KVM_RUN, 0);
+	} while (ret && errno == EINTR);
+	waiter->t.error = ret ? errno : 0;
+	waiter->done = true;
+	return NULL;
+}
+
+static void waiter_create(struct waiter *waiter)
+{
+	*waiter = (struct waiter){};
+	test_steer_create(&waiter->t);
+	test_steer_load(&waiter->t, GUEST_BLOB(guest_cpuid));
+}
+
+/* What waits for a control tool waits on: an event for its answer, and a guest that is paused. */
+TEST(machine_sleeps_while_a_monitor_is_waited_for)
+{
+	struct vitrine_rule rule = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0);
+	struct waiter asking, paused;
+	struct vitrine_exit_event event, other;
+	struct vitrine_answer answer;
+	uint32_t flags = 0;
+	struct kvm_regs regs;
+	int control;
+
+	if (test_on_kvm())
+		SKIP(return, "KVM has no monitors");
+	waiter_create(&asking);
+	waiter_create(&paused);
+	ASSERT_EQ(0, test_set_rules(asking.t.fd, &rule, 1));
+	ASSERT_EQ(0, pthread_create(&asking.t.runner, NULL, wait_in_run, &asking));
+	ASSERT_EQ(0, test_next_event(asking.t.fd, &event, TEST_LONG_MS));
+	control = test_attach(paused.t.vm->dev_fd, paused.t.vm_id, VITRINE_ATTACH_CONTROL);
+	ASSERT_LE(0, control);
+	ASSERT_EQ(0, ioctl(control, VITRINE_PAUSE, &flags));
+	ASSERT_EQ(0, pthread_create(&paused.t.runner, NULL, wait_in_run, &paused));
+	usleep(10000);
+
+	for (int round = 0; round < 2; round++) {
+		ASSERT_EQ(0, host_write("/sys/power/state", "mem"));
+		usleep(10000);
+		EXPECT_FALSE(asking.done);
+		EXPECT_FALSE(paused.done);
+		/* Fetched before, and not once more. */
+		EXPECT_EQ(-ETIMEDOUT, test_next_event(asking.t.fd, &other, 0));
+	}
+
+	answer = test_done(&event);
+	answer.regs.rax = 0x1234;
+	EXPECT_EQ(0, ioctl(asking.t.fd, VITRINE_ANSWER, &answer));
+	ASSERT_TRUE(test_steer_ended_well(&asking.t));
+	test_vcpu_regs(asking.t.vcpu, &regs);
+	EXPECT_EQ(0x1234, regs.rax);
+	EXPECT_EQ(0, ioctl(control, VITRINE_UNPAUSE));
+	ASSERT_TRUE(test_steer_ended_well(&paused.t));
+	close(control);
+	test_steer_free(&asking.t);
+	test_steer_free(&paused.t);
 	clocks_agree(_metadata);
 }
 
