@@ -3,8 +3,9 @@
 #
 # in-lab.sh LIMIT TEST...: runs the tests one after another in the emulated
 # machine and marks where each begins and ends, for scripts/tap.awk. LIMIT is
-# in seconds of the emulated machine. Where the kernel can tell (kmemleak), the
-# last result is that the module leaves no memory behind.
+# in seconds of the emulated machine. The last result is that the module goes
+# and that the kernel has not complained, of that or of anything before; where
+# it can tell (kmemleak), another is that no memory is left behind.
 
 limit=$1
 shift
@@ -24,11 +25,28 @@ for name; do
 	printf '\n@end %s %s %s\n' "$name" "$ret" "$(echo "$(uptime_s) $start" | awk '{ print $1 - $2 }')"
 done
 
+grep -q '^vitrine ' /proc/modules || exit 0
+echo "@begin module_unload"
+ret=0
+# Whoever was killed last may hold it for a moment.
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+	rmmod vitrine 2>/dev/null && break
+	usleep 500000
+done
+grep '^vitrine ' /proc/modules && ret=1
+# The first is of every WARN; the next is of a slab cache that goes with objects in it.
+dmesg | grep -E -e 'cut here' -e 'remaining on' -e 'still has objects' -e 'BUG:' -e 'Oops' -e 'general protection' \
+	-e 'INFO: task' -e 'rcu: INFO' -e 'unchecked MSR' -e 'possible .* detected' >/tmp/complaints && ret=1
+if [ -s /tmp/complaints ]; then
+	sed 's/^/# /' /tmp/complaints
+	dmesg | grep -A 30 -m 1 'cut here' | sed 's/^/# /'
+fi
+printf '\n@end module_unload %s\n' $ret
+
 leaks=/sys/kernel/debug/kmemleak
 [ -w $leaks ] || exit 0
 echo "@begin kmemleak"
 ret=0
-rmmod vitrine || ret=1
 # What was freed a moment ago may still be on a list that waits for a grace period; and an object
 # must be found lost twice.
 for _ in 1 2 3; do
