@@ -26,6 +26,7 @@
 
 #define SOON_MS	10000	/* much less than the 30 s that an event waits */
 #define WAITING_GPA	0x10000000u
+#define STOPPED_RAX	0x5708ed	/* what CPUID brings to a guest whose VMM was stopped */
 
 /* CPUID of leaf ESI, subleaf EDI; the answer is in R8, R9, R10, R11. */
 GUEST_CODE(guest_cpuid, "1: " GUEST_SYNC
@@ -303,6 +304,83 @@ TEST_F(steer, a_vmm_that_closes_with_an_event_open)
 	/* Our own VM has nothing of it. */
 	EXPECT_EQ(0, poll(&poll_fd, 1, 0));
 	EXPECT_EQ(-ETIMEDOUT, test_next_event(self->t.fd, &event, 0));
+}
+
+/* A VMM in a process of its own: tells its VM's number, waits for a byte, runs to the next sync. */
+static void be_vmm(int id_fd, int go_fd)
+{
+	struct test_vm *vm = test_vm_create();
+	struct test_vcpu *vcpu = test_vcpu_create(vm, 0);
+	uint64_t id = test_vm_id(vm);
+	struct kvm_regs regs;
+	char go;
+	int ret;
+
+	test_vcpu_set_supported_cpuid(vcpu);
+	test_vcpu_long_mode(vcpu, GUEST_BLOB(guest_cpuid));
+	test_vcpu_run_to_sync(vcpu);
+	if (write(id_fd, &id, sizeof(id)) != sizeof(id) || read(go_fd, &go, 1) != 1)
+		_exit(1);
+	do {
+		ret = ioctl(vcpu->fd, KVM_RUN, 0);
+	} while (ret && errno == EINTR);
+	if (ret || !test_vcpu_is_at(vcpu, TEST_PORT_SYNC))
+		_exit(2);
+	test_vcpu_regs(vcpu, &regs);
+	_exit(regs.r8 == STOPPED_RAX ? 0 : 3);
+}
+
+/* Stopped and continued with an event open, which is answered while it stands or afterwards. */
+static void stop_vmm(struct __test_metadata *_metadata, int dev_fd, bool answered_stopped)
+{
+	struct vitrine_exit_event event, other;
+	struct vitrine_answer reply;
+	int ids[2], go[2], status, fd;
+	uint64_t id;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(ids));
+	ASSERT_EQ(0, pipe(go));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid)
+		be_vmm(ids[1], go[0]);
+	ASSERT_EQ(sizeof(id), read(ids[0], &id, sizeof(id)));
+	fd = test_attach(dev_fd, id, VITRINE_ATTACH_STEER);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, test_set_rules(fd, &every_cpuid, 1));
+	ASSERT_EQ(1, write(go[1], "", 1));
+	ASSERT_EQ(0, test_next_event(fd, &event, TEST_LONG_MS));
+	reply = test_done(&event);
+	reply.regs.rax = STOPPED_RAX;
+
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, kill(pid, SIGSTOP));
+		ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
+		ASSERT_TRUE(WIFSTOPPED(status));
+		if (answered_stopped && i == 2)
+			EXPECT_EQ(0, ioctl(fd, VITRINE_ANSWER, &reply));
+		ASSERT_EQ(0, kill(pid, SIGCONT));
+		usleep(2000);
+	}
+	/* It is the one that was fetched, and no other. */
+	EXPECT_EQ(-ETIMEDOUT, test_next_event(fd, &other, 0));
+	if (!answered_stopped)
+		EXPECT_EQ(0, ioctl(fd, VITRINE_ANSWER, &reply));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_TRUE(WIFEXITED(status));
+	EXPECT_EQ(0, WEXITSTATUS(status));
+	close(fd);
+	for (int i = 0; i < 2; i++) {
+		close(ids[i]);
+		close(go[i]);
+	}
+}
+
+TEST_F(steer, a_vmm_that_is_stopped_with_an_event_open)
+{
+	stop_vmm(_metadata, self->t.vm->dev_fd, false);
+	stop_vmm(_metadata, self->t.vm->dev_fd, true);
 }
 
 TEST_F(steer, what_is_refused)
