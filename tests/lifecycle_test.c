@@ -14,12 +14,20 @@
 #include <unistd.h>
 
 #include "kselftest_harness.h"
+#include "lib/eventfd.h"
 #include "lib/host.h"
+#include "lib/monitor.h"
+#include "lib/steer.h"
 #include "lib/vm.h"
 #include <vitrine.h>
+#include <vitrine_policy.h>
 
 #define ROUNDS		300
 #define LONG_ROUNDS	1000
+#define FULL_ROUNDS	60	/* of VMs with all that there is */
+#define FULL_LEAK_KIB	200	/* a leaked page a round is 240 */
+#define DIRTY_RING_BYTES	(4 * 4096)
+#define BELL_PORT	0x600
 #define LEAK_KIB	1024	/* per-CPU caches; a leaked run area a round is 1,200 */
 
 /* Runs for ever without an exit but for interrupts. */
@@ -28,6 +36,7 @@ GUEST_CODE(guest_spin, "1: jmp 1b\n");
 GUEST_CODE(guest_spin_cli, "cli\n1: jmp 1b\n");
 GUEST_CODE(guest_out, "1: outb %al, $0x42\njmp 1b\n");
 GUEST_CODE(guest_hlt, "hlt\n");
+GUEST_CODE(guest_bells, "mov $0x600, %edx\noutb %al, %dx\nincl 0x10000\n" GUEST_SYNC);
 
 static unsigned int live_vms(void)
 {
@@ -213,6 +222,128 @@ TEST(nothing_is_left_of_many_vms)
 	printf("# MemAvailable %ld KiB before, %ld KiB after %d rounds\n", before, after, rounds);
 	EXPECT_LT(before - after, LEAK_KIB);
 	EXPECT_EQ(0, live_vms());
+}
+
+static int vm_enable(struct test_vm *vm, uint32_t cap, uint64_t value)
+{
+	struct kvm_enable_cap enable_cap = { .cap = cap, .args = { value } };
+
+	return ioctl(vm->fd, KVM_ENABLE_CAP, &enable_cap) ? -errno : 0;
+}
+
+static int deny_an_msr(struct test_vm *vm)
+{
+	uint8_t none = 0;
+	struct kvm_msr_filter filter = {
+		.ranges[0] = { .flags = KVM_MSR_FILTER_READ, .nmsrs = 1, .base = 0x174,
+			       .bitmap = &none },
+	};
+
+	return ioctl(vm->fd, KVM_X86_SET_MSR_FILTER, &filter) ? -errno : 0;
+}
+
+static int listen_at_a_port(struct test_vm *vm, int eventfd)
+{
+	struct kvm_ioeventfd bell = { .addr = BELL_PORT, .len = 1, .fd = eventfd,
+				      .flags = KVM_IOEVENTFD_FLAG_PIO };
+
+	return ioctl(vm->fd, KVM_IOEVENTFD, &bell) ? -errno : 0;
+}
+
+/* Everything armed, something seen of it, and then the parts go in one of the orders. */
+static void live_and_die(struct __test_metadata *_metadata, unsigned int order)
+{
+	struct vitrine_rule rule = test_rule(VITRINE_ON_OUT, VITRINE_DO_OBSERVE, 0, 0xffff);
+	int irq_fd = test_eventfd(), resample_fd = test_eventfd(), bell_fd = test_eventfd();
+	struct test_vm *vm = test_vm_create_irqchip();
+	struct test_vcpu *vcpu;
+	struct test_ring ring;
+	void *dirty;
+	int monitor;
+
+	ASSERT_EQ(0, vm_enable(vm, KVM_CAP_DIRTY_LOG_RING, DIRTY_RING_BYTES));
+	ASSERT_EQ(0, vm_enable(vm, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_FILTER));
+	ASSERT_EQ(0, deny_an_msr(vm));
+	vcpu = test_vcpu_create(vm, 0);
+	dirty = mmap(NULL, DIRTY_RING_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd,
+		     KVM_DIRTY_LOG_PAGE_OFFSET * 4096);
+	ASSERT_NE(MAP_FAILED, dirty);
+	ASSERT_EQ(0, test_irqfd_route(vm->fd, 0));
+	ASSERT_EQ(0, test_irqfd(vm->fd, irq_fd, TEST_GSI, KVM_IRQFD_FLAG_RESAMPLE, resample_fd));
+	ASSERT_EQ(0, listen_at_a_port(vm, bell_fd));
+	monitor = test_attach(vm->dev_fd, test_vm_id(vm), VITRINE_ATTACH_STEER);
+	ASSERT_LE(0, monitor);
+	test_ring_open(&ring, monitor, 0, 64, 0);
+	ASSERT_EQ(0, test_set_rules(monitor, &rule, 1));
+	/* Twice, so that the first ones are replaced. */
+	ASSERT_EQ(0, deny_an_msr(vm));
+	ASSERT_EQ(0, test_set_rules(monitor, &rule, 1));
+
+	test_vcpu_long_mode(vcpu, GUEST_BLOB(guest_bells));
+	test_vcpu_run_to_sync(vcpu);
+	EXPECT_EQ(1, test_eventfd_count(bell_fd));
+	EXPECT_LT(0, ring.header->head);
+	test_eventfd_signal(irq_fd);
+
+	if (order % 2)
+		close(monitor);
+	if (order % 3) {
+		close(irq_fd);
+		close(bell_fd);
+	}
+	test_vcpu_free(vcpu);
+	test_vm_free(vm);
+	munmap(dirty, DIRTY_RING_BYTES);
+	test_ring_close(&ring);
+	if (!(order % 2))
+		close(monitor);
+	if (!(order % 3)) {
+		close(irq_fd);
+		close(bell_fd);
+	}
+	close(resample_fd);
+}
+
+/* The kernel's number of the next eventfd: the lowest that is free, so none stays behind. */
+static int next_eventfd_id(void)
+{
+	char path[64], line[128];
+	int fd = test_eventfd(), id = -1;
+	FILE *info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	info = fopen(path, "re");
+	while (info && fgets(line, sizeof(line), info))
+		sscanf(line, "eventfd-id: %d", &id);
+	if (info)
+		fclose(info);
+	close(fd);
+	return id;
+}
+
+TEST(nothing_is_left_of_vms_with_everything)
+{
+	int i, rounds = getenv("LONG") ? LONG_ROUNDS : FULL_ROUNDS, eventfds = 0;
+	long before = 0, after;
+
+	if (test_on_kvm())
+		SKIP(return, "KVM has no monitors");
+	for (i = 0; i < rounds + 10 && _metadata->passed; i++) {
+		live_and_die(_metadata, i);
+		if (i == 10) {
+			/* The last one may be freed a moment after it was closed. */
+			usleep(100000);
+			before = host_meminfo_kib("MemAvailable");
+			eventfds = next_eventfd_id();
+		}
+	}
+	usleep(100000);
+	after = host_meminfo_kib("MemAvailable");
+	printf("# MemAvailable %ld KiB before, %ld KiB after %d rounds\n", before, after, rounds);
+	EXPECT_LT(before - after, getenv("LONG") ? LEAK_KIB : FULL_LEAK_KIB);
+	EXPECT_EQ(eventfds, next_eventfd_id());
+	EXPECT_EQ(0, live_vms());
+	EXPECT_EQ(0, host_module_users());
 }
 
 TEST_HARNESS_MAIN
