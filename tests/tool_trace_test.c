@@ -299,7 +299,7 @@ TEST_F(tool, summary)
 
 TEST_F(tool, refusals)
 {
-	EXPECT_EQ(1, run_tool(self->text, "", 0));
+	EXPECT_EQ(1, run_tool(self->text, "", 999999));
 	EXPECT_NE(NULL, strstr(self->text, "no VM of this number"));
 	EXPECT_EQ(1, run_tool(self->text, "--time 0.2 --vcpu 3", self->id));
 	EXPECT_NE(NULL, strstr(self->text, "there was no vCPU 3"));

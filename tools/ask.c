@@ -172,11 +172,8 @@ static int parse(int argc, char **argv, struct ask *ask)
 		case 'h':
 			fputs(usage, stdout);
 			return 1;
-		case ':':
-			complain("%s wants an argument", argv[optind - 1]);
-			return -EINVAL;
 		default:
-			complain("no option %s", argv[optind - 1]);
+			complain_option(argv, option);
 			return -EINVAL;
 		}
 		if (ret)

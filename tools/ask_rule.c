@@ -64,17 +64,14 @@ const char *ask_register_name(unsigned int i)
 	return i < ARRAY_SIZE(registers) ? registers[i] : NULL;
 }
 
-/* A whole number, up to the first character that is none of it. */
 static bool parse_number(const char **at, __u64 *value)
 {
-	char *end;
+	uint64_t number;
 
-	if (**at < '0' || **at > '9')
+	if (!take_number(at, &number))
 		return false;
-	errno = 0;
-	*value = strtoull(*at, &end, 0);
-	*at = end;
-	return !errno;
+	*value = number;
+	return true;
 }
 
 /* N or N-M */

@@ -59,9 +59,18 @@ struct vitrine_error;
 __attribute__((format(printf, 2, 3)))
 int refuse(struct vitrine_error *err, const char *format, ...);
 
+/*
+ * What getopt_long() does not like, '?' or ':' (which it gives where the letters begin with one):
+ * as a line in *err, and -EINVAL; or as a complaint, and EXIT_USAGE.
+ */
+int refuse_option(char **argv, int value, struct vitrine_error *err);
+int complain_option(char **argv, int value);
+
+/* The number at *at, decimal or after 0x, up to the first character that is none of it. */
+bool take_number(const char **at, uint64_t *value);
 /* A whole number from 1 on, or false with a complaint that names @what. */
 bool parse_count(const char *what, const char *text, uint64_t max, uint64_t *value);
-/* One that may be 0, decimal or after 0x, likewise. */
+/* One from 0 on, decimal or after 0x, likewise. */
 bool parse_index(const char *what, const char *text, uint64_t max, uint64_t *value);
 /* A number of seconds within these bounds, likewise. */
 bool parse_seconds(const char *what, const char *text, double least, double most, double *value);

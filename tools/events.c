@@ -156,7 +156,7 @@ int command_events(int argc, char **argv)
 	int value;
 
 	optind = 0;
-	while ((value = getopt_long(argc, argv, "jn:h", options, NULL)) != -1) {
+	while ((value = getopt_long(argc, argv, ":jn:h", options, NULL)) != -1) {
 		switch (value) {
 		case 'j':
 			stream.json = true;
@@ -169,7 +169,7 @@ int command_events(int argc, char **argv)
 			print_usage(stdout);
 			return finish_output(EXIT_OK);
 		default:
-			return EXIT_USAGE;
+			return complain_option(argv, value);
 		}
 	}
 	if (optind < argc && !vms_parse_id(argv[optind++], &stream.vm_id))

@@ -227,7 +227,7 @@ int command_info(int argc, char **argv)
 	int value;
 
 	optind = 0;
-	while ((value = getopt_long(argc, argv, "jh", options, NULL)) != -1) {
+	while ((value = getopt_long(argc, argv, ":jh", options, NULL)) != -1) {
 		switch (value) {
 		case 'j':
 			json = true;
@@ -239,7 +239,7 @@ int command_info(int argc, char **argv)
 			print_usage(stdout);
 			return finish_output(EXIT_OK);
 		default:
-			return EXIT_USAGE;
+			return complain_option(argv, value);
 		}
 	}
 	if (optind < argc) {

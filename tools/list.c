@@ -138,7 +138,7 @@ int command_list(int argc, char **argv)
 	int value, ret;
 
 	optind = 0;
-	while ((value = getopt_long(argc, argv, "vjh", options, NULL)) != -1) {
+	while ((value = getopt_long(argc, argv, ":vjh", options, NULL)) != -1) {
 		switch (value) {
 		case 'v':
 			vcpus = true;
@@ -150,7 +150,7 @@ int command_list(int argc, char **argv)
 			print_usage(stdout);
 			return finish_output(EXIT_OK);
 		default:
-			return EXIT_USAGE;
+			return complain_option(argv, value);
 		}
 	}
 	if (optind < argc && !vms_parse_id(argv[optind++], &vm_id))

@@ -135,7 +135,7 @@ static int parse_options(int argc, char **argv, struct request *request)
 	int option;
 
 	optind = 0;
-	while ((option = getopt_long(argc, argv, "pv:jn:f:h", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":pv:jn:f:h", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'p':
 			request->physical = true;
@@ -175,6 +175,7 @@ static int parse_options(int argc, char **argv, struct request *request)
 			fputs(usage, stdout);
 			return 1;
 		default:
+			complain_option(argv, option);
 			return -1;
 		}
 	}

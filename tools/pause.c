@@ -53,7 +53,7 @@ static int parse(int argc, char **argv, const char *usage, struct request *reque
 	int option;
 
 	optind = 0;
-	while ((option = getopt_long(argc, argv, usage == nmi_usage ? "v:h" : "h", options,
+	while ((option = getopt_long(argc, argv, usage == nmi_usage ? ":v:h" : ":h", options,
 				     NULL)) != -1) {
 		switch (option) {
 		case 'v':
@@ -72,6 +72,7 @@ static int parse(int argc, char **argv, const char *usage, struct request *reque
 			fputs(usage, stdout);
 			return 1;
 		default:
+			complain_option(argv, option);
 			return -1;
 		}
 	}

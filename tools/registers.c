@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Registers of a vCPU by their names: from text, as text and as JSON. */
-#include <errno.h>
 #include <json-c/json.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
@@ -102,18 +100,18 @@ static bool find(const char *text, struct name *found)
 int registers_set(struct vitrine_regs *regs, const char *text, struct vitrine_error *err)
 {
 	const char *equals = strchr(text, '=');
-	unsigned long long value;
-	char name[32], *end;
 	struct name found;
+	const char *at;
+	uint64_t value;
+	char name[32];
 
 	if (!equals)
 		return refuse(err, "'%s': NAME=VALUE is wanted", text);
 	snprintf(name, sizeof(name), "%.*s", (int)(equals - text), text);
 	if (!find(name, &found))
 		return refuse(err, "'%s': there is no register '%s'", text, name);
-	errno = 0;
-	value = strtoull(equals + 1, &end, 0);
-	if (errno || *end || equals[1] < '0' || equals[1] > '9')
+	at = equals + 1;
+	if (!take_number(&at, &value) || *at)
 		return refuse(err, "'%s': no number after the equals sign", text);
 	if (found.bytes < sizeof(value) && value >> 8 * found.bytes)
 		return refuse(err, "'%s': '%s' has %u bits", text, name, 8u * found.bytes);

@@ -56,7 +56,7 @@ static int parse(int argc, char **argv, struct request *request)
 	int option;
 
 	optind = 0;
-	while ((option = getopt_long(argc, argv, "v:as:jh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, ":v:as:jh", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'v':
 			if (!parse_index("--vcpu", optarg, UINT32_MAX - 1, &request->vcpu))
@@ -86,6 +86,7 @@ static int parse(int argc, char **argv, struct request *request)
 			fputs(usage, stdout);
 			return 1;
 		default:
+			complain_option(argv, option);
 			return -1;
 		}
 	}

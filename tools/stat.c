@@ -239,7 +239,7 @@ static int parse(int argc, char **argv, struct stat_options *to)
 	int value;
 
 	optind = 0;
-	while ((value = getopt_long(argc, argv, "i:n:tvrjh", options, NULL)) != -1) {
+	while ((value = getopt_long(argc, argv, ":i:n:tvrjh", options, NULL)) != -1) {
 		switch (value) {
 		case 'i':
 			if (!parse_seconds("--interval", optarg, 0.01, 1e9, &to->interval_s))
@@ -265,7 +265,7 @@ static int parse(int argc, char **argv, struct stat_options *to)
 			print_usage(stdout);
 			return -1;
 		default:
-			return EXIT_USAGE;
+			return complain_option(argv, value);
 		}
 	}
 	if (optind < argc && !vms_parse_id(argv[optind++], &to->vm_id))

@@ -405,7 +405,7 @@ int command_top(int argc, char **argv)
 	int value;
 
 	optind = 0;
-	while ((value = getopt_long(argc, argv, "i:n:vh", options, NULL)) != -1) {
+	while ((value = getopt_long(argc, argv, ":i:n:vh", options, NULL)) != -1) {
 		switch (value) {
 		case 'i':
 			if (!parse_seconds("--interval", optarg, MIN_INTERVAL_S, MAX_INTERVAL_S,
@@ -423,7 +423,7 @@ int command_top(int argc, char **argv)
 			print_usage(stdout);
 			return finish_output(EXIT_OK);
 		default:
-			return EXIT_USAGE;
+			return complain_option(argv, value);
 		}
 	}
 	if (optind < argc) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The command line of "vitrine trace", checked. Opens nothing. */
-#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -79,15 +78,10 @@ void trace_options_usage(FILE *to)
 static int parse_number(const char *text, uint64_t *value, const char *what,
 			struct vitrine_error *err)
 {
-	unsigned long long number;
-	char *end;
+	const char *at = text;
 
-	errno = 0;
-	number = strtoull(text, &end, 0);
-	if (!isdigit((unsigned char)*text) || *end || errno)
-		return refuse(err, "%s: '%s' is not a number", what, text);
-	*value = number;
-	return 0;
+	return take_number(&at, value) && !*at ? 0 :
+	       refuse(err, "%s: '%s' is not a number", what, text);
 }
 
 static int find_reason(const char *name, struct vitrine_error *err)
@@ -180,7 +174,8 @@ static int take(int value, struct trace_options *options, struct vitrine_error *
 		options->has_cr3 = true;
 		return parse_number(optarg, &options->cr3, "--cr3", err);
 	case 'n':
-		return parse_number(optarg, &options->count, "--count", err);
+		ret = parse_number(optarg, &options->count, "--count", err);
+		return ret || options->count ? ret : refuse(err, "--count: 1 is the least");
 	case 't':
 		options->seconds = strtod(optarg, &end);
 		return *end || end == optarg || !(options->seconds > 0) ?
@@ -237,10 +232,8 @@ int trace_options_parse(int argc, char **argv, struct trace_options *options,
 	/* 0, not 1: glibc starts afresh, whatever was parsed before. */
 	optind = 0;
 	while ((value = getopt_long(argc, argv, ":v:r:n:t:sjo:h", list, NULL)) != -1) {
-		if (value == '?')
-			return refuse(err, "unknown option '%s'", argv[optind - 1]);
-		if (value == ':')
-			return refuse(err, "option '%s' needs a value", argv[optind - 1]);
+		if (value == '?' || value == ':')
+			return refuse_option(argv, value, err);
 		ret = take(value, options, err);
 		if (ret || options->help)
 			return ret;
@@ -253,5 +246,11 @@ int trace_options_parse(int argc, char **argv, struct trace_options *options,
 		memset(options->reasons, 0, sizeof(options->reasons));
 	if (options->json && options->summary)
 		return refuse(err, "--json and --summary exclude each other");
-	return options->next ? 0 : parse_number(argv[optind], &options->vm_id, "VM", err);
+	if (options->next)
+		return 0;
+	/* As everywhere: not after 0x, and from 1 on. */
+	if (argv[optind][strspn(argv[optind], "0123456789")] ||
+	    parse_number(argv[optind], &options->vm_id, "VM", err) || !options->vm_id)
+		return refuse(err, "'%s' is no VM's id; 'vitrine list' shows them", argv[optind]);
+	return 0;
 }

@@ -20,6 +20,8 @@ static bool rules(void)
 		  { VITRINE_ON_WRMSR, 1, ~0u, 0, 0x1a0, 0x1a0, 0, ~0ull, 0xff, 0x12 } },
 		{ "exception:14/2", { VITRINE_ON_EXCEPTION, 1, ~0u, 0, 14, 14, 0, ~0ull, 2, 2 } },
 		{ "cr-write:4/0x80", { VITRINE_ON_CR_WRITE, 1, ~0u, 0, 4, 4, 0, ~0ull, 0x80, 0 } },
+		{ "cpuid:010-0x10",
+		  { VITRINE_ON_CPUID, 1, ~0u, 0, 10, 16, 0, ~0ull, 0, 0 } },
 		{ "hlt@0", { VITRINE_ON_HLT, 1, 0, 0, 0, 0, 0, ~0ull, 0, 0 } },
 	};
 	static const char *const bad[] = {

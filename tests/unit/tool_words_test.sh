@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+#
+# What the tool says of command lines that are wrong, before it opens anything; and what bash
+# completes.
+
+cd "$(dirname "$0")/../.." || exit 1
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+out=$tmp/out
+PATH=$PWD/build/tools:$PATH
+# None of these may come so far as to have a device, whatever this machine has.
+export VITRINE_DEV=/nonexistent
+# shellcheck source=tests/lib/tap.sh
+. tests/lib/tap.sh
+
+# refuses COMMAND PATTERN NAME ARGS
+refuses()
+{
+	command=$1 words=$2 name=$3
+	shift 3
+	ends 2 "^vitrine: $words" "$name" vitrine "$command" "$@"
+}
+
+echo "1..22"
+
+for command in list stat top events info regs mem pause nmi ask trace; do
+	refuses $command "($command: )?no option --nonsense; 'vitrine $command --help' lists the options\$" \
+		"$command: an option that is none" 1 --nonsense
+done
+refuses stat 'stat: no option -x;' "a letter among others" --json -xv
+refuses stat 'stat: --count wants a value;' "no value" --count
+refuses mem 'mem: -n wants a value;' "none for a letter" 1 search x -n
+refuses list 'list: --json takes no value;' "one too many" --json=yes
+refuses regs "--vcpu '4294967295': 0 to 4294967294 are possible" "a vCPU too far" 1 -v 4294967295
+
+ends 1 'nonexistent' "a number that begins with 0 is decimal" vitrine regs 1 --set rax=08
+refuses mem "address '0xg': a number is wanted" "no number after 0x" 1 dump 0xg
+refuses mem "address '0x': a number is wanted" "nothing after 0x" 1 dump 0x
+refuses trace "'0x1' is no VM's id" "a VM's id after 0x" 0x1
+refuses trace "'0' is no VM's id" "VM 0" 0
+refuses trace '--count: 1 is the least' "no records" --count 0 1
