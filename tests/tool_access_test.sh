@@ -26,7 +26,7 @@ vmm=$!
 sleep 0.5
 vm=$(vitrine list | awk 'END { print $1 }')
 ends 0 'rsi    0000000012345678.*rdi' "registers of a guest that runs" vitrine regs "$vm"
-ends 0 '"rsi": *305419896' "as JSON" vitrine regs "$vm" --all --json
+ends 0 '"rsi": *"0x12345678"' "as JSON" vitrine regs "$vm" --all --json
 vitrine regs "$vm" --set rdi=0x77 --set rsi=1 >"$out" 2>&1
 result $? "two are set"
 vitrine regs "$vm" >"$out"
@@ -79,12 +79,12 @@ cat >"$tmp/wanted" <<'END'
 END
 diff "$tmp/shown" "$tmp/wanted" >"$out" 2>&1
 result $? "as hexdump -C shows it"
-ends 0 '"address":36861,"bytes":"fe00fd01fc02"' "as JSON" \
+ends 0 '"address":"0x8ffd","bytes":"fe00fd01fc02"' "as JSON" \
 	vitrine mem "$vm" dump 0x8ffd 6 --vcpu 0 --json
 [ "$(vitrine mem "$vm" dump 0x7d07 5 --raw)" = guest ]
 result $? "as it is"
 ends 0 '^0x7d00$' "text is found" vitrine mem "$vm" search 'Hello, guest' --to 0x10000
-ends 0 '^\[36861\]$' "bytes are found" \
+ends 0 '^\["0x8ffd"\]$' "bytes are found" \
 	vitrine mem "$vm" search hex:fe00fd01fc02 --from 0x8000 --to 0x10000 --json
 ends 0 'it is not there' "what is not there is not" \
 	vitrine mem "$vm" search 'Hello, ghost' --from 0x7000 --to 0x10000

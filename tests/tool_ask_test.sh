@@ -72,7 +72,7 @@ while read -r event; do
 done
 END
 had=$(lines "$tmp/guest.out" VitrineGlass)
-ends 0 '"on":"cpuid".*"regs":\{"rax":0,' "a script answers" \
+ends 0 '"on":"cpuid".*"regs":\{"rax":"0x0",' "a script answers" \
 	vitrine ask "$vm" cpuid:0 out:0x3f8,1 --script "sh $tmp/script" --json --count 30
 sleep 0.2
 [ "$(lines "$tmp/guest.out" VitrineGlass)" -gt "$had" ]

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "ask_script.h"
+#include "command.h"
+#include "json.h"
 
 #define END_MS		1000	/* for a script, once its input is closed */
 #define LOOK_MS		10
@@ -81,22 +83,33 @@ void ask_script_print(FILE *to, const struct vitrine_exit_event *event)
 	json_object_object_add(object, "after",
 			       json_object_new_boolean(event->flags & VITRINE_EVENT_AFTER));
 	add(object, "rule", event->rule);
-	add(object, "key", event->key);
-	add(object, "sub", event->sub);
-	add(object, "value", event->value);
+	json_add_hex(object, "key", event->key);
+	json_add_hex(object, "sub", event->sub);
+	json_add_hex(object, "value", event->value);
 	add(object, "reason", event->reason);
-	add(object, "qualification", event->qualification);
+	json_add_hex(object, "qualification", event->qualification);
 	add(object, "insn_len", event->insn_len);
-	add(object, "tsc", event->tsc);
-	add(object, "cr0", event->cr0);
-	add(object, "cr3", event->cr3);
-	add(object, "cr4", event->cr4);
-	add(object, "efer", event->efer);
+	json_add_hex(object, "tsc", event->tsc);
+	json_add_hex(object, "cr0", event->cr0);
+	json_add_hex(object, "cr3", event->cr3);
+	json_add_hex(object, "cr4", event->cr4);
+	json_add_hex(object, "efer", event->efer);
 	for (i = 0; ask_register_name(i); i++)
-		add(regs, ask_register_name(i), value[i]);
+		json_add_hex(regs, ask_register_name(i), value[i]);
 	json_object_object_add(object, "regs", regs);
 	fprintf(to, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	json_object_put(object);
+}
+
+/* A number, or text that is one. */
+static bool is_number(struct json_object *object, uint64_t wanted)
+{
+	const char *at = json_object_get_string(object);
+	uint64_t number;
+
+	if (!json_object_is_type(object, json_type_string))
+		return json_object_get_uint64(object) == wanted;
+	return take_number(&at, &number) && !*at && number == wanted;
 }
 
 /* {"seq": N, "answer": "..."}; without "seq" it is of the event that was asked about. */
@@ -109,10 +122,9 @@ static int parse_line(const char *line, const struct vitrine_exit_event *event,
 	if (!object || !json_object_is_type(object, json_type_object))
 		ret = fail(err, EPROTO, "--script: no JSON object: %.200s", line);
 	else if (json_object_object_get_ex(object, "seq", &member) &&
-		 json_object_get_uint64(member) != event->seq)
-		ret = fail(err, EPROTO, "--script: an answer to event %llu, not to %llu",
-			   (unsigned long long)json_object_get_uint64(member),
-			   (unsigned long long)event->seq);
+		 !is_number(member, event->seq))
+		ret = fail(err, EPROTO, "--script: an answer to event %.40s, not to %llu",
+			   json_object_to_json_string(member), (unsigned long long)event->seq);
 	else if (!json_object_object_get_ex(object, "answer", &member) ||
 		 !json_object_is_type(member, json_type_string))
 		ret = fail(err, EPROTO, "--script: no string \"answer\": %.200s", line);

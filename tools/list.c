@@ -8,6 +8,7 @@
 
 #include "colour.h"
 #include "command.h"
+#include "json.h"
 #include "vms.h"
 
 #define ROW	"%6llu  %-15s  %-10s %7u  %-7s  %5u  %8s  %8s  %8s\n"
@@ -73,8 +74,7 @@ static struct json_object *json_vcpu(const struct vitrine_vcpu_info *vcpu)
 			       json_object_new_string(vms_reason(vcpu->exit_reason, reason,
 								 sizeof(reason))));
 	json_object_object_add(object, "exit_reason", json_object_new_int64(vcpu->exit_reason));
-	json_object_object_add(object, "exit_qualification",
-			       json_object_new_uint64(vcpu->exit_qualification));
+	json_add_hex(object, "exit_qualification", vcpu->exit_qualification);
 	return object;
 }
 

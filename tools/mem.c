@@ -306,7 +306,7 @@ static void print_json(uint64_t address, const uint8_t *bytes, size_t nr, bool f
 	size_t i;
 
 	if (first)
-		printf("{\"address\":%" PRIu64 ",\"bytes\":\"", address);
+		printf("{\"address\":\"0x%" PRIx64 "\",\"bytes\":\"", address);
 	for (i = 0; i < nr; i++)
 		printf("%02x", bytes[i]);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "json.h"
 #include "mem.h"
 
 #define PAGE_BYTES	4096
@@ -30,7 +31,7 @@ static void report(struct search *search, uint64_t address)
 {
 	search->found++;
 	if (search->list)
-		json_object_array_add(search->list, json_object_new_uint64(address));
+		json_object_array_add(search->list, json_hex(address));
 	else
 		printf("0x%" PRIx64 "\n", address);
 }

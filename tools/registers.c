@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "json.h"
 #include "registers.h"
 
 struct name {
@@ -200,6 +201,11 @@ void registers_print(FILE *to, const struct vitrine_regs *regs)
 	}
 }
 
+static struct json_object *json_value(uint64_t value, uint16_t bytes)
+{
+	return bytes == sizeof(value) ? json_hex(value) : json_object_new_uint64(value);
+}
+
 static struct json_object *json_segment(const struct kvm_segment *seg)
 {
 	struct json_object *object = json_object_new_object();
@@ -212,7 +218,7 @@ static struct json_object *json_segment(const struct kvm_segment *seg)
 		memcpy(&value, (const char *)seg + segment_fields[i].offset,
 		       segment_fields[i].bytes);
 		json_object_object_add(object, *name ? name + 1 : "selector",
-				       json_object_new_uint64(value));
+				       json_value(value, segment_fields[i].bytes));
 	}
 	return object;
 }
@@ -221,7 +227,7 @@ static struct json_object *json_table(const struct kvm_dtable *table)
 {
 	struct json_object *object = json_object_new_object();
 
-	json_object_object_add(object, "base", json_object_new_uint64(table->base));
+	json_add_hex(object, "base", table->base);
 	json_object_object_add(object, "limit", json_object_new_int64(table->limit));
 	return object;
 }
@@ -239,7 +245,8 @@ struct json_object *registers_json(const struct vitrine_regs *regs)
 	for (i = 0; i < ARRAY_SIZE(names); i++)
 		if (!strchr(names[i].name, '.') && (names[i].name[0] != 'p' || pae))
 			json_object_object_add(object, names[i].name,
-					       json_object_new_uint64(value_of(regs, &names[i])));
+					       json_value(value_of(regs, &names[i]),
+							  names[i].bytes));
 	for (i = 0; i < ARRAY_SIZE(segments); i++)
 		json_object_object_add(object, segments[i].name, json_segment(segment(regs, i)));
 	json_object_object_add(object, "gdtr", json_table(&regs->system.gdt));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "json.h"
 #include "trace.h"
 
 static const char *const reg_names[] = {
@@ -44,15 +45,6 @@ void trace_print_text(FILE *to, const struct vitrine_record *record, uint32_t vc
 		record->cpl ? " (user)" : "");
 }
 
-/* As text: programs that read JSON lose the low bits of large numbers. */
-static void add_hex(struct json_object *object, const char *name, uint64_t value)
-{
-	char text[24];
-
-	snprintf(text, sizeof(text), "0x%" PRIx64, value);
-	json_object_object_add(object, name, json_object_new_string(text));
-}
-
 static void add_number(struct json_object *object, const char *name, uint64_t value)
 {
 	json_object_object_add(object, name, json_object_new_int64((int64_t)value));
@@ -70,25 +62,25 @@ struct json_object *trace_record_json(const struct vitrine_record *record)
 	struct texts texts;
 
 	describe(record, &texts);
-	add_hex(object, "rip", record->rip);
+	json_add_hex(object, "rip", record->rip);
 	add_text(object, "insn", texts.insn);
 	add_text(object, "detail", texts.detail);
-	add_hex(object, "qualification", record->qualification);
+	json_add_hex(object, "qualification", record->qualification);
 	if (record->gpa)
-		add_hex(object, "gpa", record->gpa);
+		json_add_hex(object, "gpa", record->gpa);
 	if (record->intr_info)
-		add_hex(object, "intr_info", record->intr_info);
+		json_add_hex(object, "intr_info", record->intr_info);
 	if (record->vectoring_info)
-		add_hex(object, "vectoring_info", record->vectoring_info);
-	add_hex(object, "cr3", record->cr3);
-	add_hex(object, "rflags", record->rflags);
+		json_add_hex(object, "vectoring_info", record->vectoring_info);
+	json_add_hex(object, "cr3", record->cr3);
+	json_add_hex(object, "rflags", record->rflags);
 	add_number(object, "cpl", record->cpl);
 	add_number(object, "cpu", record->cpu);
 	add_number(object, "guest_ticks", guest_ticks(record));
 	add_number(object, "handler_ticks", record->handler_ticks);
 	json_object_object_add(object, "result", json_object_new_int(record->result));
 	for (unsigned int i = 0; i < ARRAY_SIZE(reg_names); i++)
-		add_hex(regs, reg_names[i], record->regs[i]);
+		json_add_hex(regs, reg_names[i], record->regs[i]);
 	json_object_object_add(object, "regs", regs);
 	return object;
 }
