@@ -9,10 +9,12 @@ out=$tmp/out
 # shellcheck source=tests/lib/tap.sh
 . "$(dirname "$0")/lib/tap.sh"
 
-# sp = 0x7000; esi = 0x12345678; sti; 1: inc ebp; cpuid of leaf 0; jmp 1b
-printf '\274\000\160\146\276\170\126\064\022\373\146\105\146\061\300\017\242\353\367' >"$tmp/guest"
+# sp = 0x7000; esi = 0x12345678; sti; 1: inc ebp; is it less than at 0x7b00? one more at 0x7b04;
+# it to 0x7b00; cpuid of leaf 0; jmp 1b
+printf '\274\000\160\146\276\170\126\064\022\373\146\105\146\073\056\000\173\146\211\056\000\173\163\005\146\377\006\004\173\146\061\300\017\242\353\346' \
+	>"$tmp/guest"
 
-echo "1..48"
+echo "1..49"
 
 ends 0 'usage: vitrine regs' "help" vitrine regs --help
 ends 2 'which VM' "no VM named" vitrine regs
@@ -32,6 +34,10 @@ result $? "two are set"
 vitrine regs "$vm" >"$out"
 grep -q 'rsi    0000000000000001 *rdi    0000000000000077' "$out"
 result $? "and the guest has it"
+for value in 2 3 4 5; do
+	vitrine regs "$vm" --set "rdi=$value" || break
+done >"$out" 2>&1
+ends 0 '^00007b04  00 00 00 00 ' "it goes on where it was" vitrine mem "$vm" dump 0x7b04 4
 ends 1 'no processor takes' "what cannot be" vitrine regs "$vm" --set cr0=0x80000000
 
 # counter: the guest's
@@ -129,7 +135,7 @@ sleep 0.3
 vitrine resume "$vm"
 wait $trace
 cp "$tmp/trace" "$out"
-grep -q ' CPUID .*7c0f' "$out" && [ "$(counter)" != 0 ]
+grep -q ' CPUID .*7c20' "$out" && [ "$(counter)" != 0 ]
 result $? "its first CPUID is traced"
 kill -KILL $vmm
 wait $vmm 2>/dev/null

@@ -207,7 +207,12 @@ static bool parse_dump(struct request *request)
 		complain("'%s' is not a length", request->words[3]);
 		return false;
 	}
-	return parse_index("address", request->words[2], UINT64_MAX, &request->address);
+	if (!parse_index("address", request->words[2], UINT64_MAX, &request->address))
+		return false;
+	if (request->address + request->length - 1 >= request->address)
+		return true;
+	complain("address '%s': the length goes beyond the last one", request->words[2]);
+	return false;
 }
 
 static bool parse_search(struct request *request)

@@ -28,7 +28,8 @@ static const struct option long_options[] = {
 
 static const char usage[] =
 	"usage: vitrine regs [OPTIONS] VM\n\n"
-	"Shows the registers of a running VM, whatever program runs it. It goes on meanwhile.\n\n"
+	"Shows the registers of a running VM, whatever program runs it, or sets some. It goes on\n"
+	"meanwhile; while some are set it is paused for a moment.\n\n"
 	"  -v, --vcpu INDEX       of this vCPU; 0 unless given\n"
 	"  -a, --all              of all its vCPUs\n"
 	"  -s, --set NAME=VALUE   set a register, by the names that are shown, and cs.base,\n"
@@ -44,6 +45,7 @@ struct request {
 	const char *sets[MAX_SETS];
 	unsigned int nr_sets;
 	const char *device;
+	bool has_vcpu;
 	bool all;
 	bool json;
 };
@@ -61,6 +63,7 @@ static int parse(int argc, char **argv, struct request *request)
 		case 'v':
 			if (!parse_index("--vcpu", optarg, UINT32_MAX - 1, &request->vcpu))
 				return -1;
+			request->has_vcpu = true;
 			break;
 		case 'a':
 			request->all = true;
@@ -159,7 +162,13 @@ static int change(struct vitrine_monitor *monitor, const struct request *request
 	unsigned int i;
 	int ret;
 
-	ret = vitrine_monitor_read_regs(monitor, (uint32_t)request->vcpu, &regs, err);
+	/*
+	 * A part is written whole: what the guest did since it was read would be undone in its
+	 * registers, and not in its memory. The pause ends with the detach.
+	 */
+	ret = vitrine_monitor_pause(monitor, false, err);
+	if (!ret)
+		ret = vitrine_monitor_read_regs(monitor, (uint32_t)request->vcpu, &regs, err);
 	if (ret)
 		return ret;
 	regs.parts = 0;
@@ -179,8 +188,9 @@ int command_regs(int argc, char **argv)
 
 	if (ret)
 		return ret < 0 ? EXIT_USAGE : finish_output(EXIT_OK);
-	if (request.all && request.nr_sets) {
-		complain("--set wants one vCPU");
+	if (request.all && (request.nr_sets || request.has_vcpu)) {
+		complain(request.nr_sets ? "--set wants one vCPU" :
+					   "--vcpu and --all exclude each other");
 		return EXIT_USAGE;
 	}
 	monitor = vms_attach(request.device, request.vm_id,

@@ -20,6 +20,9 @@
  *	a state that the processor would not enter, with a line in the kernel log at debug level
  *	that names the field. @system.apic_base must stay; with PAE paging the pointers in
  *	@system.pdptrs are taken as they are, whatever CR3 is.
+ *	A part is written with all that is in it. Who changes some of what VITRINE_READ_REGS gave
+ *	does that under VITRINE_PAUSE, or the rest of the part goes back to where it was, though the
+ *	guest has gone on meanwhile.
  *	An event that waits for its answer is over by it: what the guest was about to do it does
  *	anew, if it still comes there. A VMM that keeps registers of its own, as QEMU does with a
  *	guest that it stopped, overwrites it.

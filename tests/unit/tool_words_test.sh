@@ -22,7 +22,7 @@ refuses()
 	ends 2 "^vitrine: $words" "$name" vitrine "$command" "$@"
 }
 
-echo "1..22"
+echo "1..24"
 
 for command in list stat top events info regs mem pause nmi ask trace; do
 	refuses $command "($command: )?no option --nonsense; 'vitrine $command --help' lists the options\$" \
@@ -37,6 +37,9 @@ refuses regs "--vcpu '4294967295': 0 to 4294967294 are possible" "a vCPU too far
 ends 1 'nonexistent' "a number that begins with 0 is decimal" vitrine regs 1 --set rax=08
 refuses mem "address '0xg': a number is wanted" "no number after 0x" 1 dump 0xg
 refuses mem "address '0x': a number is wanted" "nothing after 0x" 1 dump 0x
+refuses mem "address '0xffffffffffffff01': the length goes" "an end beyond all addresses" \
+	1 dump 0xffffffffffffff01
+refuses regs "--vcpu and --all exclude" "one and all" 1 --all --vcpu 0
 refuses trace "'0x1' is no VM's id" "a VM's id after 0x" 0x1
 refuses trace "'0' is no VM's id" "VM 0" 0
 refuses trace '--count: 1 is the least' "no records" --count 0 1

@@ -40,7 +40,7 @@ int vitrine_monitor_write_regs(struct vitrine_monitor *monitor, const struct vit
 	if (!ioctl(vitrine_monitor_fd(monitor), VITRINE_WRITE_REGS, regs))
 		return 0;
 	return vitrine_fail(err, errno, "vCPU %u: writing registers: %s", regs->vcpu,
-			    errno == EINVAL ? "no processor takes that; the kernel log says why" :
+			    errno == EINVAL ? "no processor takes that; " LOG_ADVICE :
 					      advice(errno));
 }
 
@@ -56,6 +56,10 @@ static int64_t access_memory(struct vitrine_monitor *monitor, unsigned long cmd,
 	uint64_t done = 0;
 	int ret;
 
+	/* The kernel sees a piece at a time, and none of those need wrap. */
+	if (bytes && address + bytes - 1 < address)
+		return vitrine_fail(err, EINVAL, "0x%llx and %llu bytes: beyond the last address",
+				    (unsigned long long)address, (unsigned long long)bytes);
 	while (done < bytes) {
 		memory.address = address + done;
 		memory.data = (uintptr_t)data + done;

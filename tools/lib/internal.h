@@ -110,6 +110,10 @@ struct vitrine_image {
 	struct image_info info;
 };
 
+/* The module tells who is refused something with EINVAL why, but only who has asked to hear of it. */
+#define LOG_ADVICE	"after \"echo 'module vitrine +p' >/sys/kernel/debug/dynamic_debug/control\" " \
+	"the kernel log says why"
+
 /* error.c */
 __attribute__((format(printf, 3, 4)))
 int vitrine_fail(struct vitrine_error *err, int code, const char *format, ...);

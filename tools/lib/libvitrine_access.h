@@ -4,6 +4,7 @@
  * had and for the rules that hold for every function, and vitrine_access.h for the module's side.
  *
  *	monitor = vitrine_monitor_attach(dev, 7, VITRINE_ATTACH_CONTROL, &err);
+ *	vitrine_monitor_pause(monitor, false, &err);
  *	vitrine_monitor_read_regs(monitor, 0, &regs, &err);
  *	regs.general.rax = 0;
  *	regs.parts = VITRINE_REGS_GENERAL;
@@ -26,7 +27,7 @@ extern "C" {
 #endif
 
 /**
- * vitrine_monitor_read_regs() - all registers of a vCPU, which need not stand still for it
+ * vitrine_monitor_read_regs() - all registers of a vCPU, as they are at one moment
  * @vcpu: its index, from 0 in the order of creation
  *
  * Fails with ENOENT (no such vCPU).
@@ -38,8 +39,9 @@ int vitrine_monitor_read_regs(struct vitrine_monitor *monitor, uint32_t vcpu,
  * vitrine_monitor_write_regs() - change registers of a vCPU
  * @regs: as they were read, with some changed; @regs->parts says which parts are written
  *
- * All or nothing. Fails with EINVAL for a state that the processor would not enter; the kernel log
- * at debug level names the field.
+ * A part is written with all that is in it: unless the VM is paused from before the read on, the
+ * guest is thrown back to where it was then, but for its memory. All or nothing. Fails with EINVAL
+ * for a state that the processor would not enter; the kernel log at debug level names the field.
  */
 int vitrine_monitor_write_regs(struct vitrine_monitor *monitor, const struct vitrine_regs *regs,
 			       struct vitrine_error *err);
@@ -50,7 +52,8 @@ int vitrine_monitor_write_regs(struct vitrine_monitor *monitor, const struct vit
  * @data: room for @bytes, any number of them
  *
  * Returns how many bytes were read, fewer than @bytes where the guest has no memory; or fails with
- * EFAULT if it has none at @address, EINVAL (@address + @bytes wraps), ENOENT (no such vCPU).
+ * EFAULT if it has none at @address, EINVAL (@address + @bytes is above 2^64), ENOENT (no such
+ * vCPU).
  */
 int64_t vitrine_monitor_read_memory(struct vitrine_monitor *monitor, int64_t vcpu, uint64_t address,
 				    void *data, uint64_t bytes, struct vitrine_error *err);
