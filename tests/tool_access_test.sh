@@ -14,7 +14,7 @@ out=$tmp/out
 printf '\274\000\160\146\276\170\126\064\022\373\146\105\146\073\056\000\173\146\211\056\000\173\163\005\146\377\006\004\173\146\061\300\017\242\353\346' \
 	>"$tmp/guest"
 
-echo "1..49"
+echo "1..51"
 
 ends 0 'usage: vitrine regs' "help" vitrine regs --help
 ends 2 'which VM' "no VM named" vitrine regs
@@ -70,7 +70,7 @@ ends 0 'usage: vitrine mem' "help of mem" vitrine mem --help
 ends 2 'a VM, then dump' "no verb" vitrine mem 1
 ends 2 "address 'x'" "an address that is none" vitrine mem 1 dump x
 ends 2 'text, or hex:' "bytes that are none" vitrine mem 1 write 0 hex:1
-ends 2 'wants --from and --to' "a search without an end" vitrine mem 1 search x --vcpu 0
+ends 2 'wants --to' "a search without an end" vitrine mem 1 search x --vcpu 0
 ends 1 'no VM of this number' "no such VM" vitrine mem 999999 dump 0
 vitrine mem "$vm" write 0x7d00 'Hello, guest' >"$out" 2>&1
 result $? "text is written"
@@ -94,6 +94,8 @@ ends 0 '^\["0x8ffd"\]$' "bytes are found" \
 	vitrine mem "$vm" search hex:fe00fd01fc02 --from 0x8000 --to 0x10000 --json
 ends 0 'it is not there' "what is not there is not" \
 	vitrine mem "$vm" search 'Hello, ghost' --from 0x7000 --to 0x10000
+ends 0 '^0x7d00$' "all of its memory is searched" vitrine mem "$vm" search 'Hello, guest'
+ends 1 'from 0x20000000 on there is no memory' "none of it" vitrine mem "$vm" search x --from 0x20000000
 ends 1 'no such memory' "the end of memory" vitrine mem "$vm" dump 0xffffff0 0x20
 said '^0ffffff0  00 00' "and what is before it"
 ends 1 'no such memory' "no memory to write to" vitrine mem "$vm" write 0x10000000 x

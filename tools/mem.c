@@ -48,7 +48,7 @@ static const char usage[] =
 	"      --raw              dump: the bytes themselves\n"
 	"  -j, --json             as JSON\n"
 	"      --from ADDRESS     search: from here, 0 unless given\n"
-	"      --to ADDRESS       up to here; unless given, as far as its memory can go\n"
+	"      --to ADDRESS       up to here; unless given, all of its memory\n"
 	"  -n, --count N          end after N finds\n"
 	"  -f, --file FILE        write: what is in it\n"
 	"      --device PATH      hypervisor device; $VITRINE_DEV or /dev/vitrine\n"
@@ -66,7 +66,7 @@ struct request {
 	const char *device;
 	bool physical;
 	bool virtual;
-	bool has_range;
+	bool has_end;
 	bool raw;
 };
 
@@ -159,7 +159,7 @@ static int parse_options(int argc, char **argv, struct request *request)
 		case OPTION_TO:
 			if (!parse_index("--to", optarg, UINT64_MAX, &mem->to))
 				return -1;
-			request->has_range = true;
+			request->has_end = true;
 			break;
 		case 'n':
 			if (!parse_count("--count", optarg, UINT64_MAX, &mem->count))
@@ -223,11 +223,11 @@ static bool parse_search(struct request *request)
 	request->physical = !request->virtual;
 	if (request->nr_words != 3)
 		return refuse_words();
-	if (request->virtual && !request->has_range) {
-		complain("mem: a search by virtual address wants --from and --to");
+	if (request->virtual && !request->has_end) {
+		complain("mem: a search by virtual address wants --to");
 		return false;
 	}
-	if (request->has_range && mem->to <= mem->from) {
+	if (request->has_end && mem->to <= mem->from) {
 		complain("mem: --to is not above --from");
 		return false;
 	}
@@ -371,16 +371,28 @@ static void add_memory(const struct vitrine_vm_info *vm, void *data)
 	*(uint64_t *)data = vm->memory_bytes;
 }
 
-/* Where physical memory can end: a PC has a hole for devices below 4 GiB. */
-static void choose_end(struct mem *mem)
+/*
+ * A search goes on until it has seen as much as there is. A PC has a hole for devices that ends at
+ * 4 GiB, and where that begins is the VMM's choice: at the most all of the memory is above it.
+ */
+static int choose_end(struct mem *mem, struct vitrine_error *err)
 {
-	struct vitrine_watch *watch = vitrine_watch_open(NULL);
-	uint64_t bytes = 0;
+	struct vitrine_error why = { ENODATA, "none" };
+	struct vitrine_watch *watch = vitrine_watch_open(&why);
 
 	if (watch)
-		vitrine_watch_vms(watch, mem->vm_id, add_memory, &bytes, NULL);
+		vitrine_watch_vms(watch, mem->vm_id, add_memory, &mem->all, &why);
 	vitrine_watch_close(watch);
-	mem->to = (bytes > 3 * GIB ? bytes - 3 * GIB : 0) + 4 * GIB;
+	mem->to = 4 * GIB + mem->all;
+	return mem->all ? 0 : refuse(err, "how much memory there is cannot be told (%.150s): "
+				     "say --to", why.text);
+}
+
+static int search(struct request *request, struct vitrine_error *err)
+{
+	int ret = request->has_end ? 0 : choose_end(&request->mem, err);
+
+	return ret ? ret : mem_search(&request->mem, err);
 }
 
 static int run(struct request *request)
@@ -392,15 +404,13 @@ static int run(struct request *request)
 
 	if (request->physical)
 		mem->vcpu = -1;
-	if (request->verb == MEM_SEARCH && !request->has_range)
-		choose_end(mem);
 	mem->monitor = vms_attach(request->device, mem->vm_id, flags);
 	if (!mem->monitor)
 		return EXIT_HOST;
 	if (request->verb == MEM_DUMP)
 		ret = dump(request, &err);
 	else if (request->verb == MEM_SEARCH)
-		ret = mem_search(mem, &err);
+		ret = search(request, &err);
 	else
 		ret = write_bytes(request, &err);
 	if (ret)

@@ -15,6 +15,7 @@ struct mem {
 	uint64_t vm_id;
 	int64_t vcpu;		/* whose page tables; -1: guest-physical addresses */
 	uint64_t from, to;	/* of a search; the end is not in it */
+	uint64_t all;		/* a search ends when it has seen so many bytes; 0: at @to */
 	uint64_t count;		/* of finds; 0: no end */
 	const uint8_t *bytes;	/* to look for or to write */
 	size_t nr_bytes;

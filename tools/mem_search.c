@@ -23,6 +23,7 @@ struct search {
 	uint8_t *buffer;	/* the last bytes before, then a chunk */
 	size_t kept;		/* of the bytes before */
 	uint64_t address;	/* of what follows them */
+	uint64_t seen;		/* bytes of memory so far */
 	uint64_t found;
 	struct json_object *list;
 };
@@ -38,7 +39,8 @@ static void report(struct search *search, uint64_t address)
 
 static bool is_over(const struct search *search)
 {
-	return (search->mem->count && search->found >= search->mem->count) || ferror(stdout);
+	return (search->mem->count && search->found >= search->mem->count) ||
+	       (search->mem->all && search->seen >= search->mem->all) || ferror(stdout);
 }
 
 static void look(struct search *search, size_t bytes)
@@ -65,6 +67,10 @@ static void show_progress(const struct search *search)
 	const struct mem *mem = search->mem;
 	uint64_t done = search->address - mem->from, all = mem->to - mem->from;
 
+	if (mem->all) {
+		done = search->seen;
+		all = mem->all;
+	}
 	fprintf(stderr, "\r%3.0f %% ", 100.0 * (double)done / (double)all);
 }
 
@@ -86,6 +92,7 @@ static int go_through(struct search *search, struct vitrine_error *err)
 		if (got > 0) {
 			look(search, (size_t)got);
 			search->address += (uint64_t)got;
+			search->seen += (uint64_t)got;
 		} else {
 			search->kept = 0;
 			search->address = (search->address | (PAGE_BYTES - 1)) + 1;
@@ -113,6 +120,11 @@ int mem_search(const struct mem *mem, struct vitrine_error *err)
 	if (mem->json)
 		search.list = json_object_new_array();
 	ret = go_through(&search, err);
+	if (!ret && !search.seen && mem->all)
+		ret = refuse(err, "from 0x%" PRIx64 " on there is no memory", mem->from);
+	else if (!ret && !search.seen)
+		ret = refuse(err, "from 0x%" PRIx64 " to 0x%" PRIx64 " there is no memory",
+			     mem->from, mem->to);
 	if (search.list)
 		puts(json_object_to_json_string_ext(search.list, JSON_C_TO_STRING_PLAIN));
 	else if (!ret && !search.found)
