@@ -89,7 +89,7 @@ begin_tool()
 
 end_tool()
 {
-	kill -INT $tool
+	kill -TERM $tool
 	wait $tool
 }
 

@@ -5,13 +5,13 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <x86intrin.h>
 
 #include "command.h"
+#include "stop.h"
 #include "trace.h"
 #include "vms.h"
 
@@ -39,13 +39,6 @@ struct trace {
 	struct trace_totals totals;
 	double began;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void interrupt(int signal)
-{
-	interrupted = signal;
-}
 
 static double now_seconds(void)
 {
@@ -131,7 +124,7 @@ static bool is_enough(const struct trace *trace)
 {
 	const struct trace_options *options = &trace->options;
 
-	return interrupted || ferror(stdout) || (trace->chrome.to && ferror(trace->chrome.to)) ||
+	return stop_signal() || ferror(stdout) || (trace->chrome.to && ferror(trace->chrome.to)) ||
 	       (options->count && trace->shown >= options->count);
 }
 
@@ -174,7 +167,8 @@ static void drain(struct trace *trace)
 		if (wanted(&trace->options, &trace->sources[oldest]->record))
 			show(trace, trace->sources[oldest], oldest);
 	}
-	fflush(stdout);
+	if (!ferror(stdout))
+		fflush(stdout);
 }
 
 static uint64_t lost(const struct trace *trace)
@@ -190,7 +184,8 @@ static uint64_t lost(const struct trace *trace)
 /* Until the user, an option or the VM ends it. */
 static int follow(struct trace *trace, struct vitrine_error *err)
 {
-	int ret = open_rings(trace, err), events, ms = LOOK_MS;
+	struct pollfd vm = { .fd = vitrine_monitor_fd(trace->monitor), .events = POLLIN };
+	int ret = open_rings(trace, err), ms = LOOK_MS;
 
 	/* Whoever wants a year may have more. */
 	if (!ret && trace->options.seconds && trace->options.seconds < 1e7)
@@ -202,10 +197,7 @@ static int follow(struct trace *trace, struct vitrine_error *err)
 					 trace->options.nr_rules, err);
 	while (!ret && ms && !is_enough(trace)) {
 		ms = wait_ms(trace);
-		events = vitrine_monitor_wait(trace->monitor, ms, err);
-		if (events < 0 && events != -EINTR)
-			return events;
-		if (events > 0 && events & POLLHUP)
+		if (stop_poll(&vm, 1, ms) > 0 && vm.revents & POLLHUP)
 			ret = -ESRCH;
 		/* Also when the time is over: there is what came before that. */
 		drain(trace);
@@ -220,13 +212,16 @@ static int follow(struct trace *trace, struct vitrine_error *err)
 
 static int finish(struct trace *trace, int code)
 {
+	bool bad;
+
 	trace->totals.lost = lost(trace);
 	if (trace->chrome.to) {
 		for (unsigned int i = 0; i < trace->nr; i++)
 			if (trace->sources[i])
 				trace_chrome_last(&trace->chrome, &trace->sources[i]->pending, i);
 		trace_chrome_end(&trace->chrome);
-		if (ferror(trace->chrome.to) | fclose(trace->chrome.to)) {
+		bad = ferror(trace->chrome.to);
+		if (fclose(trace->chrome.to) || bad) {
 			complain("%s: %s", trace->options.output, strerror(errno));
 			code = EXIT_HOST;
 		}
@@ -241,17 +236,7 @@ static int finish(struct trace *trace, int code)
 		complain("there was no vCPU %lld", (long long)trace->options.vcpu);
 		code = EXIT_HOST;
 	}
-	return finish_output(code);
-}
-
-static void catch_signals(void)
-{
-	struct sigaction action = { .sa_handler = interrupt };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	action.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &action, NULL);
+	return stop_finish_output(code);
 }
 
 int command_trace(int argc, char **argv)
@@ -290,7 +275,7 @@ int command_trace(int argc, char **argv)
 				      !trace->options.has_rip && !trace->options.has_cr3;
 		trace_chrome_begin(&trace->chrome);
 	}
-	catch_signals();
+	stop_on_signals();
 	trace->began = now_seconds();
 	code = EXIT_OK;
 	if (follow(trace, &err)) {
