@@ -31,7 +31,7 @@ printf '\274\000\160\275\020\047\146\061\300\017\242\146\211\326\146\211\317\146
 	>"$tmp/guest"
 other=rbx=0x72746956,rdx=0x47656e69,rcx=0x7373616c	# "Vitr" "ineG" "lass"
 
-echo "1..17"
+echo "1..22"
 
 ends 0 'usage: vitrine ask' "help" vitrine ask --help
 ends 2 'no class .cpid.' "a class that is none" vitrine ask 1 cpid:0
@@ -77,6 +77,16 @@ ends 0 '"on":"cpuid".*"regs":\{"rax":"0x0",' "a script answers" \
 sleep 0.2
 [ "$(lines "$tmp/guest.out" VitrineGlass)" -gt "$had" ]
 result $? "and the guest sees its answers"
+# Or the script's input would be what is closed in it.
+ends 0 'cpuid 0x0,0x0 .*: done' "standard input that is closed" sh -c \
+	"vitrine ask $vm cpuid:0 --script 'sh $tmp/script' --count 2 <&-"
+ends 0 '"verdict":"go-on"' "a verdict as JSON" vitrine ask "$vm" cpuid:0 -j --count 1
+ends 0 'no answer that its vCPU can take.*dynamic_debug' "an answer that cannot be" \
+	vitrine ask "$vm" cpuid:0 --answer inject=13,error=0 --count 3
+[ "$(grep -c 'no answer' "$out")" = 1 ] && said ': go-on$' "of which it tells once"
+ends 0 'cpuid 0x0,0x0 .*: too late' "an answer that comes too late" \
+	vitrine ask "$vm" cpuid:0 --script 'read -r event; sleep 0.2; echo "{\"answer\": \"skip\"}"; cat' \
+	--limit-ms 50 --count 1
 ends 0 'out 0x3f8,0x1 value' "a value is written in place of another" \
 	vitrine ask "$vm" out:0x3f8 --answer value=0x58,go-on --count 30
 sleep 0.2

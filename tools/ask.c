@@ -7,7 +7,6 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,12 +14,13 @@
 #include "ask.h"
 #include "ask_script.h"
 #include "command.h"
+#include "stop.h"
 #include "vms.h"
 
 #define MAX_RULES	256	/* of a command line */
 #define MAX_LIMIT_MS	3600000
 
-enum { OPTION_DEVICE = 256, OPTION_JSON, OPTION_LIMIT, OPTION_NEXT };
+enum { OPTION_DEVICE = 256, OPTION_LIMIT, OPTION_NEXT };
 
 static const struct option long_options[] = {
 	{ "answer", required_argument, NULL, 'a' },
@@ -30,7 +30,7 @@ static const struct option long_options[] = {
 	{ "limit-ms", required_argument, NULL, OPTION_LIMIT },
 	{ "next", no_argument, NULL, OPTION_NEXT },
 	{ "quiet", no_argument, NULL, 'q' },
-	{ "json", no_argument, NULL, OPTION_JSON },
+	{ "json", no_argument, NULL, 'j' },
 	{ "device", required_argument, NULL, OPTION_DEVICE },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 }
@@ -48,12 +48,13 @@ static const char usage[] =
 	"                             slow=N (rdtsc: so many times slower),\n"
 	"                             REGISTER=VALUE,... or inject=VECTOR[,error=CODE][,cr2=ADDR]\n"
 	"  -t, --tell                 the rule before tells afterwards, instead of asking\n"
-	"  -s, --script COMMAND       answers come from it: events and answers as lines of JSON\n"
+	"  -s, --script COMMAND       all answers come from it: events and answers as lines of JSON\n"
 	"  -n, --count N              end after so many events\n"
-	"      --limit-ms MS          what the guest waits for an answer at most, 30000 unless given\n"
+	"      --limit-ms MS          what the guest waits for an answer at most, 1 to 3600000;\n"
+	"                             30000 unless given\n"
 	"      --next                 in the place of VM: the next one that is created\n"
 	"  -q, --quiet                do not print events\n"
-	"      --json                 print them as lines of JSON\n"
+	"  -j, --json                 print them as lines of JSON\n"
 	"      --device PATH          hypervisor device; $VITRINE_DEV or /dev/vitrine\n"
 	"  -h, --help                 this text\n\n"
 	"VM is the number that 'vitrine list' shows. Exit code: 0, also when the VM is gone;\n"
@@ -65,6 +66,7 @@ struct ask {
 	struct vitrine_rule rules[MAX_RULES];
 	struct ask_answer answers[MAX_RULES];
 	bool has_answer[MAX_RULES];
+	bool refused[MAX_RULES];	/* it was said that the guest cannot take it */
 	const char *script;
 	const char *device;
 	uint64_t count;
@@ -73,14 +75,6 @@ struct ask {
 	bool quiet;
 	bool json;
 };
-
-static volatile sig_atomic_t stopped;
-
-static void stop(int signal)
-{
-	(void)signal;
-	stopped = 1;
-}
 
 /* A word that is no option: the VM, then rules. */
 static int take_word(struct ask *ask, const char *word)
@@ -109,11 +103,27 @@ static int take_answer(struct ask *ask, const char *text)
 		complain("%s", err.text);
 		return -EINVAL;
 	}
-	if (ask->answers[ask->nr - 1].slow && ask->rules[ask->nr - 1].on != VITRINE_ON_RDTSC) {
-		complain("answer '%s': slow= is for rdtsc", text);
-		return -EINVAL;
-	}
 	ask->has_answer[ask->nr - 1] = true;
+	return 0;
+}
+
+/* Once all is known that was said of a rule. */
+static int check_answers(const struct ask *ask)
+{
+	struct vitrine_error err;
+
+	for (uint32_t i = 0; i < ask->nr; i++) {
+		if (!ask->has_answer[i])
+			continue;
+		if (ask->script) {
+			complain("--answer and --script exclude each other");
+			return -EINVAL;
+		}
+		if (ask_check_answer(&ask->answers[i], &ask->rules[i], &err)) {
+			complain("%s", err.text);
+			return -EINVAL;
+		}
+	}
 	return 0;
 }
 
@@ -124,7 +134,7 @@ static int parse(int argc, char **argv, struct ask *ask)
 	int option;
 
 	optind = 1;
-	while ((option = getopt_long(argc, argv, "-:a:ts:n:qh", long_options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "-:a:ts:n:qjh", long_options, NULL)) != -1) {
 		int ret = 0;
 
 		if ((option == 'a' || option == 't') && !ask->nr) {
@@ -163,7 +173,7 @@ static int parse(int argc, char **argv, struct ask *ask)
 		case 'q':
 			ask->quiet = true;
 			break;
-		case OPTION_JSON:
+		case 'j':
 			ask->json = true;
 			break;
 		case OPTION_DEVICE:
@@ -179,17 +189,19 @@ static int parse(int argc, char **argv, struct ask *ask)
 		if (ret)
 			return ret;
 	}
+	/* Behind "--" words come as they are. */
+	for (; optind < argc; optind++)
+		if (take_word(ask, argv[optind]))
+			return -EINVAL;
 	if ((!ask->vm_id && !ask->next) || !ask->nr) {
 		complain("a VM and a rule are needed; 'vitrine ask --help'");
 		return -EINVAL;
 	}
-	return 0;
+	return check_answers(ask);
 }
 
-static void print_event(const struct vitrine_exit_event *event, const struct vitrine_answer *answer)
+static void print_event(const struct vitrine_exit_event *event, const char *verdict)
 {
-	static const char *const verdicts[] = { "go-on", "done", "inject" };
-
 	printf("vcpu %u: %s 0x%llx", event->vcpu, ask_class_name(event->on),
 	       (unsigned long long)event->key);
 	if (event->on == VITRINE_ON_CPUID || event->on == VITRINE_ON_IN ||
@@ -199,8 +211,29 @@ static void print_event(const struct vitrine_exit_event *event, const struct vit
 	if (event->value)
 		printf(" value 0x%llx", (unsigned long long)event->value);
 	printf(" rip 0x%llx cr3 0x%llx: %s\n", (unsigned long long)event->regs.rip,
-	       (unsigned long long)event->cr3,
-	       event->flags & VITRINE_EVENT_AFTER ? "told" : verdicts[answer->verdict]);
+	       (unsigned long long)event->cr3, verdict);
+}
+
+/* Gives the answer, or in place of one that the guest cannot take none; what became of it. */
+static const char *give(struct vitrine_monitor *monitor, struct ask *ask,
+			const struct vitrine_exit_event *event, struct vitrine_answer *reply)
+{
+	static const char *const verdicts[] = { "go-on", "done", "inject" };
+	struct vitrine_error err;
+	int ret = vitrine_event_answer(monitor, reply, &err);
+
+	if (ret && ret != -ENOENT) {
+		/* What the command line says it says each time; a script may know better. */
+		if (ask->script || !ask->refused[event->rule])
+			complain("%s", err.text);
+		ask->refused[event->rule] = true;
+		/* The guest must not wait for a better one. */
+		*reply = (struct vitrine_answer) { .seq = event->seq };
+		ret = vitrine_event_answer(monitor, reply, NULL);
+	}
+	if (ret == -ENOENT)
+		return "too late";
+	return event->flags & VITRINE_EVENT_AFTER ? "told" : verdicts[reply->verdict];
 }
 
 /* Answers one event. 0, or -errno: the script is gone, or standard output is. */
@@ -212,69 +245,53 @@ static int answer(struct vitrine_monitor *monitor, struct ask *ask,
 	struct ask_answer scripted;
 	struct vitrine_answer reply;
 	struct vitrine_error err;
+	const char *verdict;
 	int ret;
 
 	if (script) {
 		ret = ask_script_answer(script, vitrine_monitor_fd(monitor), event, &scripted,
 					&err);
 		/* A signal ends both, which is no failure; nor is the VM's end, told once. */
-		if (ret && ret != -ESRCH && !stopped)
+		if (ret && ret != -ESRCH && !stop_signal())
 			complain("%s", err.text);
 		if (ret)
 			return ret;
 		from = &scripted;
 	}
 	ask_fill_answer(from, event, &reply);
-	ret = vitrine_event_answer(monitor, &reply, &err);
-	if (ret && ret != -ENOENT) {
-		complain("%s", err.text);
-		/* The guest must not wait for a better one. */
-		reply = (struct vitrine_answer) { .seq = event->seq };
-		vitrine_event_answer(monitor, &reply, NULL);
-	}
+	verdict = give(monitor, ask, event, &reply);
 	if (ask->quiet)
 		return 0;
 	if (ask->json)
-		ask_script_print(stdout, event);
+		ask_script_print(stdout, event, verdict);
 	else
-		print_event(event, &reply);
+		print_event(event, verdict);
 	return fflush(stdout) || ferror(stdout) ? -EPIPE : 0;
 }
 
 static int steer(struct vitrine_monitor *monitor, struct ask *ask, struct ask_script *script)
 {
+	struct pollfd vm = { .fd = vitrine_monitor_fd(monitor), .events = POLLIN };
 	struct vitrine_exit_event event;
 	uint64_t left = ask->count;
 
-	while (!stopped && (!ask->count || left)) {
-		int seen = vitrine_monitor_wait(monitor, -1, NULL);
-
-		if (seen > 0 && seen & POLLIN && vitrine_event_next(monitor, &event, NULL) > 0) {
+	while (!stop_signal() && (!ask->count || left)) {
+		if (stop_poll(&vm, 1, -1) < 0)
+			continue;
+		if (vm.revents & POLLIN && vitrine_event_next(monitor, &event, NULL) > 0) {
 			int ret = answer(monitor, ask, script, &event);
 
 			if (ret == -ESRCH)
 				continue;
-			if (ret && !stopped)
+			if (ret && !stop_signal())
 				return ret == -EPIPE ? finish_output(EXIT_HOST) : EXIT_HOST;
 			left--;
-		} else if (seen > 0 && seen & (POLLHUP | POLLERR)) {
+		} else if (vm.revents & (POLLHUP | POLLERR)) {
 			complain("VM %" PRIu64 " is gone", ask->vm_id);
 			break;
 		}
 	}
-	return finish_output(EXIT_OK);
-}
-
-static void catch_signals(void)
-{
-	/* Without SA_RESTART: poll() ends. */
-	struct sigaction action = { .sa_handler = stop };
-
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-	action.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &action, NULL);
+	return stop_finish_output(EXIT_OK);
 }
 
 static int run(struct ask *ask)
@@ -289,7 +306,7 @@ static int run(struct ask *ask)
 	monitor = vms_attach(ask->device, ask->vm_id, VITRINE_ATTACH_STEER);
 	if (!monitor)
 		return EXIT_HOST;
-	catch_signals();
+	stop_on_signals();
 	if ((ask->script && ask_script_start(&script, ask->script, &err)) ||
 	    (ask->limit_ms && vitrine_event_limit(monitor, ask->limit_ms, &err)) ||
 	    vitrine_policy_set(monitor, ask->rules, ask->nr, &err))

@@ -41,9 +41,15 @@ int ask_parse_rule(const char *text, struct vitrine_rule *rule, struct vitrine_e
  * with commas.
  */
 int ask_parse_answer(const char *text, struct ask_answer *answer, struct vitrine_error *err);
+/* Whether events of this rule can have that answer. 0 or -EINVAL. */
+int ask_check_answer(const struct ask_answer *answer, const struct vitrine_rule *rule,
+		     struct vitrine_error *err);
 /* For this event; NULL: go on. A slow clock begins with it. */
 void ask_fill_answer(struct ask_answer *from, const struct vitrine_exit_event *event,
 		     struct vitrine_answer *answer);
+/* Whether it is about a value that the guest reads, or writes. */
+bool ask_class_reads(uint32_t on);
+bool ask_class_writes(uint32_t on);
 /* "cpuid"; "unknown" for a number without a name */
 const char *ask_class_name(uint32_t on);
 /* RAX and so on by their place in struct vitrine_guest_regs; NULL behind the last. */

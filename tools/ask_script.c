@@ -2,7 +2,6 @@
 /* The script of "vitrine ask": its process, its two pipes, and JSON. */
 #include <errno.h>
 #include <json-c/json.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "ask_script.h"
 #include "command.h"
 #include "json.h"
+#include "stop.h"
 
 #define END_MS		1000	/* for a script, once its input is closed */
 #define LOOK_MS		10
@@ -71,7 +71,7 @@ static void add(struct json_object *object, const char *name, uint64_t value)
 	json_object_object_add(object, name, json_object_new_uint64(value));
 }
 
-void ask_script_print(FILE *to, const struct vitrine_exit_event *event)
+void ask_script_print(FILE *to, const struct vitrine_exit_event *event, const char *verdict)
 {
 	struct json_object *object = json_object_new_object(), *regs = json_object_new_object();
 	const __u64 *value = (const __u64 *)&event->regs;
@@ -97,6 +97,8 @@ void ask_script_print(FILE *to, const struct vitrine_exit_event *event)
 	for (i = 0; ask_register_name(i); i++)
 		json_add_hex(regs, ask_register_name(i), value[i]);
 	json_object_object_add(object, "regs", regs);
+	if (verdict)
+		json_object_object_add(object, "verdict", json_object_new_string(verdict));
 	fprintf(to, "%s\n", json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	json_object_put(object);
 }
@@ -147,7 +149,7 @@ static char *wait_line(struct ask_script *script, int vm_fd, struct vitrine_erro
 		size_t room = sizeof(script->line) - script->have;
 		ssize_t got = 0;
 
-		if (poll(fds, 2, -1) < 0) {
+		if (stop_poll(fds, 2, -1) < 0) {
 			fail(err, errno, "--script: %s", strerror(errno));
 			return NULL;
 		}
@@ -175,7 +177,7 @@ int ask_script_answer(struct ask_script *script, int vm_fd, const struct vitrine
 	char *end;
 	int ret;
 
-	ask_script_print(script->to, event);
+	ask_script_print(script->to, event, NULL);
 	if (fflush(script->to))
 		return fail(err, ENODATA, "--script: it gave no answer");
 	end = wait_line(script, vm_fd, err);

@@ -36,7 +36,7 @@ int ask_script_answer(struct ask_script *script, int vm_fd, const struct vitrine
 		      struct ask_answer *answer, struct vitrine_error *err);
 /* Its input is closed, and its end waited for; after a second it is killed. */
 void ask_script_end(struct ask_script *script);
-/* The event as a line of JSON. */
-void ask_script_print(FILE *to, const struct vitrine_exit_event *event);
+/* The event as a line of JSON, with what became of it, unless that is NULL. */
+void ask_script_print(FILE *to, const struct vitrine_exit_event *event, const char *verdict);
 
 #endif

@@ -145,6 +145,8 @@ static int take_rule(struct trace_options *options, struct vitrine_error *err)
 		return refuse(err, "--rule: more than %d", TRACE_MAX_RULES);
 	if (ask_parse_rule(optarg, rule, err))
 		return -EINVAL;
+	if (rule->on == VITRINE_ON_INTERRUPT)
+		return refuse(err, "--rule: an interrupt is no exit, and nothing to record");
 	rule->action = VITRINE_DO_OBSERVE;
 	options->nr_rules++;
 	return 0;

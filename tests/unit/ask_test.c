@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* build: tools/ask_rule.c tools/command.c */
+/* build: tools/ask_rule.c tools/ask_answer.c tools/command.c kmod/monitor/policy.c */
 /* The command line of "vitrine ask": what a rule and an answer mean, and what is none. */
 #include <string.h>
 
 #include "../../tools/ask.h"
 #include "../../tools/command.h"
+#include "monitor/policy.h"
 #include "tap.h"
 
 static bool rules(void)
@@ -26,6 +27,8 @@ static bool rules(void)
 	};
 	static const char *const bad[] = {
 		"", "cpid", "cpuid:", "cpuid:x", "cpuid:2-1", "cpuid:-1", "cpuid:1,", "cpuid:1x",
+		"cr-write:9", "cr-write:1-2", "exception:2", "exception:32", "rdrand:3", "rdmsr:1,2",
+		"in:1,5", "cpuid:1/1", "cr-write:3/1=1", "wrmsr:1/1=2", "interrupt:256",
 		"in/", "wrmsr:1/1=", "hlt@", "hlt@0x100000000", "cpuid:0x10000000000000000", ":1",
 	};
 	struct vitrine_error err;
@@ -46,11 +49,77 @@ static bool rules(void)
 	return true;
 }
 
+/* The module takes what is a rule here, and has the same values in mind. */
+static bool module_agrees(void)
+{
+	static const char *const rests[] = { "", ":3", ":0-8", ":8,1", ":1,0-1", ":8/1", "@0" };
+	struct vitrine_error err;
+	struct vitrine_rule rule;
+	unsigned int taken = 0;
+	const char *wrong;
+	char text[64];
+
+	for (uint32_t on = 1; on < VITRINE_NR_ON; on++) {
+		if (ask_class_reads(on) != vitrine_class_reads(on) ||
+		    ask_class_writes(on) != vitrine_class_writes(on) ||
+		    strcmp(ask_class_name(on), vitrine_rule_class_name(on))) {
+			tap_diag("%s is another class there", ask_class_name(on));
+			return false;
+		}
+		for (size_t i = 0; i < ARRAY_SIZE(rests); i++) {
+			snprintf(text, sizeof(text), "%s%s", ask_class_name(on), rests[i]);
+			if (ask_parse_rule(text, &rule, &err))
+				continue;
+			taken++;
+			wrong = vitrine_rule_wrong_field(&rule);
+			if (wrong) {
+				tap_diag("'%s' is taken, though %s is wrong", text, wrong);
+				return false;
+			}
+		}
+	}
+	return taken > 2 * VITRINE_NR_ON;
+}
+
+/* What the module would refuse each time is refused before. */
+static bool fitting(void)
+{
+	static const struct {
+		const char *rule, *answer;
+		bool fits;
+	} pairs[] = {
+		{ "cpuid", "rax=1", true }, { "cpuid", "value=1", false },
+		{ "in", "value=1", true }, { "in", "value=1,go-on", false },
+		{ "out", "value=1", false }, { "out", "value=1,go-on", true },
+		{ "cr-write", "value=1,go-on", false }, { "rdtsc", "slow=2", true },
+		{ "rdmsr:16", "slow=2", false }, { "interrupt", "retry", true },
+		{ "interrupt", "skip", false }, { "interrupt", "inject=6", false },
+		{ "step", "go-on", true }, { "step", "rax=1", false },
+		{ "step", "rax=1,retry", true },
+	};
+	struct vitrine_error err;
+	struct ask_answer answer;
+	struct vitrine_rule rule;
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		if (ask_parse_rule(pairs[i].rule, &rule, &err) ||
+		    ask_parse_answer(pairs[i].answer, &answer, &err) ||
+		    !ask_check_answer(&answer, &rule, &err) != pairs[i].fits) {
+			tap_diag("'%s' to '%s'", pairs[i].answer, pairs[i].rule);
+			return false;
+		}
+		rule.action = VITRINE_DO_TELL;
+		if (!ask_check_answer(&answer, &rule, &err))
+			return false;
+	}
+	return true;
+}
+
 static bool answers(void)
 {
 	static const char *const bad[] = {
 		"rxx=1", "rax", "rax=", "rax=1x", "inject=32", "error=1", "inject=13,error=0x8000",
-		"value=", "value=1,retry", "value=1,inject=6", "slow=0",
+		"", "inject=2", "slow=0x8000000000000000", "value=", "value=1,retry", "value=1,inject=6", "slow=0",
 		"slow=2,go-on", "slow=2,value=1",
 		"go-on,retry", "go-on,inject=6",
 		"rax=00000000000000000000000000000000000000000000000000000000000000001",
@@ -114,6 +183,11 @@ static bool answers(void)
 	ask_fill_answer(&parsed, &event, &answer);
 	if (answer.value != 1100)
 		return false;
+	/* Another vCPU, which is a little behind. */
+	event.value = 992;
+	ask_fill_answer(&parsed, &event, &answer);
+	if (answer.value != 998)
+		return false;
 	if (ask_parse_answer("rax=7,go-on", &parsed, &err))
 		return false;
 	ask_fill_answer(&parsed, &event, &answer);
@@ -125,6 +199,8 @@ int main(void)
 {
 	static const struct tap_test tests[] = {
 		{ "rules", rules },
+		{ "the module agrees", module_agrees },
+		{ "answers that fit", fitting },
 		{ "answers", answers },
 	};
 

@@ -22,7 +22,7 @@ refuses()
 	ends 2 "^vitrine: $words" "$name" vitrine "$command" "$@"
 }
 
-echo "1..24"
+echo "1..40"
 
 for command in list stat top events info regs mem pause nmi ask trace; do
 	refuses $command "($command: )?no option --nonsense; 'vitrine $command --help' lists the options\$" \
@@ -43,3 +43,22 @@ refuses regs "--vcpu and --all exclude" "one and all" 1 --all --vcpu 0
 refuses trace "'0x1' is no VM's id" "a VM's id after 0x" 0x1
 refuses trace "'0' is no VM's id" "VM 0" 0
 refuses trace '--count: 1 is the least' "no records" --count 0 1
+
+refuses ask "rule 'cr-write:9': cr-write goes from 0 to 8" "a key that is none" 1 cr-write:9
+refuses ask "rule 'exception:2': there is no such exception" "one between others" 1 exception:2
+refuses ask "rule 'cpuid:1/1': cpuid has no value" "a mask of nothing" 1 cpuid:1/1
+refuses ask "rule 'rdmsr:1,2': rdmsr has nothing after" "a second key of none" 1 rdmsr:1,2
+refuses ask 'cpuid: reads no value' "a value where none is read" 1 cpuid --answer value=1
+refuses ask 'out: reads no value; to write' "where one is written" 1 out:1 --answer value=1
+refuses ask 'in: writes no value' "the other way round" 1 in:1 --answer value=1,go-on
+refuses ask 'rdmsr: slow= is for rdtsc' "another clock" 1 rdmsr:16 --answer slow=2
+refuses ask 'step: no instruction' "nothing to skip" 1 step --answer skip
+refuses ask "answer '': nothing" "an answer without words" 1 cpuid --answer ''
+refuses ask '--answer and --script exclude' "two who answer" 1 cpuid --answer skip --script cat
+refuses ask 'cpuid: what is told' "an answer too late" 1 cpuid --tell --answer skip
+refuses ask "rule 'cpid': no class" "a rule behind --" 1 hlt -- cpid
+refuses trace '--rule: an interrupt is no exit' "a record of none" --rule interrupt 1
+ends 1 'nonexistent' "rules that can be" vitrine ask 1 exception:0-3 cr-read:8 in:1,4 wrmsr:1/3=1 \
+	cr-write:4/0x80 -- rdtsc:0
+
+ends 1 'Bad file descriptor' "standard output that is closed" sh -c 'vitrine help >&-'

@@ -475,8 +475,9 @@ int vitrine_parse_size(const char *text, uint64_t *bytes, struct vitrine_error *
  * @monitor: attached with VITRINE_ATTACH_STEER
  * @rules: tried in this order; @nr 0 to @VITRINE_MAX_RULES of them, 0 ends the policy
  *
- * Fails with EINVAL (a rule that cannot be; the kernel log at debug level names the field), E2BIG,
- * EPERM (the monitor does not steer), ESRCH (the VM is gone).
+ * Fails with EINVAL (a rule that cannot be) or EOPNOTSUPP (this CPU cannot let its class exit), of
+ * which the kernel log at debug level says more, E2BIG, ENOMEM, EPERM (the monitor does not steer),
+ * ESRCH (the VM is gone).
  */
 int vitrine_policy_set(struct vitrine_monitor *monitor, const struct vitrine_rule *rules,
 		       uint32_t nr, struct vitrine_error *err);
@@ -485,7 +486,8 @@ int vitrine_policy_set(struct vitrine_monitor *monitor, const struct vitrine_rul
  * vitrine_event_next() - the event that waits longest and was not fetched yet
  *
  * Its vCPU stands still until it is answered, or its time is over. Returns 1, 0 if there is none
- * (poll vitrine_monitor_fd() for POLLIN), or fails with EPERM.
+ * (poll vitrine_monitor_fd() for POLLIN), or fails: with EPERM if the monitor does not steer, or as
+ * ioctl(2) does.
  */
 int vitrine_event_next(struct vitrine_monitor *monitor, struct vitrine_exit_event *event,
 		       struct vitrine_error *err);
@@ -493,8 +495,8 @@ int vitrine_event_next(struct vitrine_monitor *monitor, struct vitrine_exit_even
 /**
  * vitrine_event_answer() - let its vCPU go on, as @answer says
  *
- * Fails with ENOENT if the event does not wait any more, EINVAL for what the guest cannot take: it
- * still waits then.
+ * Fails with ENOENT if the event does not wait any more, EINVAL for what the guest cannot take, of
+ * which the kernel log at debug level says more: it still waits then.
  */
 int vitrine_event_answer(struct vitrine_monitor *monitor, const struct vitrine_answer *answer,
 			 struct vitrine_error *err);

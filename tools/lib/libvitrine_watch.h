@@ -147,7 +147,7 @@ uint32_t vitrine_watch_tsc_khz(const struct vitrine_watch *watch);
  * @owner_uid: likewise
  * @vcpu_id: to which vCPU of it, or -1
  * @exit_reason: of an entry failure
- * @detail: the suberror of an internal error
+ * @detail: the suberror of an internal error, the VITRINE_ATTACH_* of a monitor that comes or goes
  */
 struct vitrine_life_event {
 	uint32_t event;
@@ -171,7 +171,7 @@ int vitrine_watch_join(struct vitrine_watch *watch, struct vitrine_error *err);
  * vitrine_watch_events() - call @fn for the events that have come
  *
  * Waits if there are none. Fails with ENOBUFS if some were lost, as nobody came for them in time;
- * what comes after can be had by calling again. EINTR: a signal came.
+ * what comes after can be had by calling again. A signal does not end the wait.
  */
 int vitrine_watch_events(struct vitrine_watch *watch,
 			 void (*fn)(const struct vitrine_life_event *event, void *data),

@@ -7,6 +7,23 @@
 
 #include "internal.h"
 
+static const char *rules_advice(int code)
+{
+	switch (code) {
+	case EINVAL:
+		return "one of them names what cannot be; " LOG_ADVICE;
+	case EOPNOTSUPP:
+		return "this CPU lacks what lets one of their classes exit, as single steps, RDRAND or GDTR may need; "
+		       LOG_ADVICE;
+	case EPERM:
+		return "this monitor does not steer";
+	case ESRCH:
+		return "the VM is gone";
+	default:
+		return strerror(code);
+	}
+}
+
 int vitrine_policy_set(struct vitrine_monitor *monitor, const struct vitrine_rule *rules,
 		       uint32_t nr, struct vitrine_error *err)
 {
@@ -20,7 +37,7 @@ int vitrine_policy_set(struct vitrine_monitor *monitor, const struct vitrine_rul
 		memcpy(policy->rules, rules, nr * sizeof(*rules));
 	ret = ioctl(vitrine_monitor_fd(monitor), VITRINE_SET_POLICY, policy);
 	if (ret)
-		ret = vitrine_fail(err, errno, "rules: SET_POLICY: %s", strerror(errno));
+		ret = vitrine_fail(err, errno, "rules: %s", rules_advice(errno));
 	free(policy);
 	return ret;
 }
@@ -40,8 +57,9 @@ int vitrine_event_answer(struct vitrine_monitor *monitor, const struct vitrine_a
 {
 	if (!ioctl(vitrine_monitor_fd(monitor), VITRINE_ANSWER, answer))
 		return 0;
-	return vitrine_fail(err, errno, "event %llu: ANSWER: %s",
-			    (unsigned long long)answer->seq, strerror(errno));
+	return vitrine_fail(err, errno, "event %llu: %s", (unsigned long long)answer->seq,
+			    errno == EINVAL ? "no answer that its vCPU can take; " LOG_ADVICE :
+			    errno == ENOENT ? "it does not wait any more" : strerror(errno));
 }
 
 int vitrine_event_limit(struct vitrine_monitor *monitor, uint32_t ms, struct vitrine_error *err)
@@ -50,5 +68,6 @@ int vitrine_event_limit(struct vitrine_monitor *monitor, uint32_t ms, struct vit
 
 	if (!ioctl(vitrine_monitor_fd(monitor), VITRINE_SET_TIMEOUT, &value))
 		return 0;
-	return vitrine_fail(err, errno, "%u ms: SET_TIMEOUT: %s", ms, strerror(errno));
+	return vitrine_fail(err, errno, "%u ms for an answer: %s", ms,
+			    errno == EINVAL ? "1 to 3600000 are possible" : strerror(errno));
 }
