@@ -3,8 +3,10 @@
  * vitrine: the command. A table of subcommands from which the usage is made; each has a file
  * of its own.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 
@@ -71,10 +73,26 @@ static int command_help(int argc, char **argv)
 	return command->fn(2, (char *[]) { argv[1], option, NULL });
 }
 
+/*
+ * A file that is opened gets the number of one that was closed: a guest's kernel would be its
+ * input, and what we say would go into a pipe. To read there is nothing then, and writing fails.
+ */
+static void fill_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command;
 
+	fill_standard();
 	if (argc < 2) {
 		print_usage(stderr);
 		return EXIT_USAGE;
