@@ -17,6 +17,7 @@
 
 #define MAX_VCPUS	1024
 #define LOOK_MS		50	/* for new vCPUs, and for records below the wakeup */
+#define MORE_VCPUS	32	/* are to have room, too, when one comes */
 
 /* A ring, and its oldest record that was not shown. */
 struct source {
@@ -31,6 +32,8 @@ struct trace {
 	struct vitrine_monitor *monitor;
 	struct source *sources[MAX_VCPUS];
 	unsigned int nr;
+	uint64_t room_bytes;	/* for rings */
+	bool is_full;		/* which was said */
 	uint64_t shown;
 	uint64_t first_tsc;
 	uint64_t end_tsc;	/* of the time that was asked for; 0 without */
@@ -53,12 +56,34 @@ static double ticks_per_us(const struct trace *trace)
 	return trace->tsc_khz ? trace->tsc_khz / 1000.0 : 1;
 }
 
-/* A ring for each vCPU that has none. 0, or a negative errno; -ESRCH when the VM is gone. */
-static int open_rings(struct trace *trace, struct vitrine_error *err)
+/* For the next vCPU; NULL with *err set. */
+static struct source *open_source(struct trace *trace, uint32_t nr_records,
+				  struct vitrine_error *err)
 {
 	const struct trace_options *options = &trace->options;
 	uint32_t flags = (options->insn ? VITRINE_RING_INSN : 0) |
 			 (options->stop ? VITRINE_RING_STOP : 0);
+	struct source *source = calloc(1, sizeof(*source));
+
+	if (!source) {
+		*err = (struct vitrine_error) { ENOMEM, "out of memory" };
+		return NULL;
+	}
+	source->ring = vitrine_ring_open(trace->monitor, trace->nr, nr_records, flags,
+					 nr_records / 4, options->reasons, err);
+	if (!source->ring) {
+		free(source);
+		return NULL;
+	}
+	trace->room_bytes -= trace_ring_bytes(nr_records);
+	return source;
+}
+
+/* A ring for each vCPU that has none. 0, or a negative errno; -ESRCH when the VM is gone. */
+static int open_rings(struct trace *trace, struct vitrine_error *err)
+{
+	const struct trace_options *options = &trace->options;
+	uint32_t before = trace->nr, nr_records = options->nr_records, more;
 	struct vitrine_monitor_info info;
 	int ret = vitrine_monitor_info(trace->monitor, &info, err);
 
@@ -66,26 +91,28 @@ static int open_rings(struct trace *trace, struct vitrine_error *err)
 		return ret;
 	trace->tsc_khz = info.tsc_khz;
 	trace->chrome.ticks_per_us = ticks_per_us(trace);
+	more = options->vcpu >= 0 ? 1 : info.nr_vcpus - before;
+	if (!nr_records)
+		nr_records = trace_fit_records(trace->room_bytes,
+					       more > MORE_VCPUS ? more : MORE_VCPUS);
 	for (; trace->nr < info.nr_vcpus && trace->nr < MAX_VCPUS; trace->nr++) {
 		struct source *source;
 
 		if (options->vcpu >= 0 && trace->nr != options->vcpu)
 			continue;
-		source = calloc(1, sizeof(*source));
-		if (!source) {
-			err->code = ENOMEM;
-			snprintf(err->text, sizeof(err->text), "out of memory");
-			return -ENOMEM;
-		}
-		source->ring = vitrine_ring_open(trace->monitor, trace->nr, options->nr_records,
-						 flags, options->nr_records / 4,
-						 options->reasons, err);
-		if (!source->ring) {
-			free(source);
+		source = open_source(trace, nr_records, err);
+		if (!source && err->code != ENOSPC)
 			return -err->code;
-		}
+		if (!source && !before)
+			return refuse(err, "rings of %u records for %u vCPUs are too much: fewer --records, or --vcpu",
+				      nr_records, info.nr_vcpus);
+		/* One that came later: the others go on. */
+		if (!source && !trace->is_full)
+			complain("vCPU %u and those to come are left out: fewer --records, or --vcpu",
+				 trace->nr);
+		trace->is_full = trace->is_full || !source;
 		trace->sources[trace->nr] = source;
-		if (trace->chrome.to)
+		if (source && trace->chrome.to)
 			trace_chrome_vcpu(&trace->chrome, trace->nr);
 	}
 	return 0;
@@ -276,6 +303,7 @@ int command_trace(int argc, char **argv)
 		trace_chrome_begin(&trace->chrome);
 	}
 	stop_on_signals();
+	trace->room_bytes = VITRINE_RINGS_MAX_BYTES;
 	trace->began = now_seconds();
 	code = EXIT_OK;
 	if (follow(trace, &err)) {

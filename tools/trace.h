@@ -33,7 +33,7 @@ struct trace_options {
 	uint64_t cr3;
 	uint64_t count;		/* of records; 0: no end */
 	double seconds;		/* 0: no end */
-	uint32_t nr_records;
+	uint32_t nr_records;	/* 0: as many as there is room for */
 	bool stop;
 	bool insn;
 	bool json;
@@ -46,6 +46,10 @@ struct trace_options {
 int trace_options_parse(int argc, char **argv, struct trace_options *options,
 			struct vitrine_error *err);
 void trace_options_usage(FILE *to);
+/* Of the room that VITRINE_RINGS_MAX_BYTES are, as the module counts it. */
+uint32_t trace_ring_bytes(uint32_t nr_records);
+/* How many records each of so many rings can have, but no more than is of use. */
+uint32_t trace_fit_records(uint64_t room_bytes, uint32_t nr_rings);
 
 /* record.c: a record as text; all of them end with a zero byte */
 const char *record_reason(const struct vitrine_record *record, char *buffer, size_t size);

@@ -9,8 +9,9 @@
 #include "command.h"
 #include "trace.h"
 
-#define DEFAULT_RECORDS	4096
+#define MOST_RECORDS	4096	/* unless told */
 #define MIN_RECORDS	16
+#define PAGE_BYTES	4096
 
 enum {
 	OPTION_RIP = 256,
@@ -45,7 +46,7 @@ static const struct {
 	{ { "output", required_argument, NULL, 'o' }, "FILE",
 	  "write a trace for ui.perfetto.dev or chrome://tracing" },
 	{ { "records", required_argument, NULL, OPTION_RECORDS }, "N",
-	  "size of each vCPU's ring, a power of two; 4096 unless given" },
+	  "size of each vCPU's ring, a power of two; 4096 unless given, or what there is room for" },
 	{ { "stop", no_argument, NULL, OPTION_STOP }, NULL,
 	  "when a ring is full lose the new records, not the old" },
 	{ { "no-insn", no_argument, NULL, OPTION_NO_INSN }, NULL,
@@ -73,6 +74,22 @@ void trace_options_usage(FILE *to)
 			 table[i].argument ? table[i].argument : "");
 		fprintf(to, "  %-24s %s\n", left, table[i].help);
 	}
+}
+
+uint32_t trace_ring_bytes(uint32_t nr_records)
+{
+	return PAGE_BYTES + (nr_records * VITRINE_RECORD_BYTES + PAGE_BYTES - 1) / PAGE_BYTES *
+			    PAGE_BYTES;
+}
+
+uint32_t trace_fit_records(uint64_t room_bytes, uint32_t nr_rings)
+{
+	uint32_t nr_records = MOST_RECORDS;
+
+	while (nr_records > MIN_RECORDS &&
+	       (uint64_t)trace_ring_bytes(nr_records) * nr_rings > room_bytes)
+		nr_records /= 2;
+	return nr_records;
 }
 
 static int parse_number(const char *text, uint64_t *value, const char *what,
@@ -226,7 +243,6 @@ int trace_options_parse(int argc, char **argv, struct trace_options *options,
 	*options = (struct trace_options) {
 		.vcpu = -1,
 		.reasons = { UINT64_MAX, UINT64_MAX },
-		.nr_records = DEFAULT_RECORDS,
 		.insn = true,
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)

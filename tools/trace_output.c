@@ -28,6 +28,12 @@ static void describe(const struct vitrine_record *record, struct texts *texts)
 	record_detail(record, texts->detail, sizeof(texts->detail));
 }
 
+/* Where it is, whatever the base of CS may be. */
+static uint64_t address(const struct vitrine_record *record)
+{
+	return record->rip + record->code_base;
+}
+
 static uint64_t guest_ticks(const struct vitrine_record *record)
 {
 	return record->exit_tsc - record->entry_tsc;
@@ -39,7 +45,7 @@ void trace_print_text(FILE *to, const struct vitrine_record *record, uint32_t vc
 
 	describe(record, &texts);
 	fprintf(to, "%12.6f vcpu%-2u %-20s %016" PRIx64 " %-30s guest %8" PRIu64 " host %7" PRIu64
-		" %s%s%s\n", us / 1e6, vcpu, texts.name, (uint64_t)record->rip, texts.insn,
+		" %s%s%s\n", us / 1e6, vcpu, texts.name, address(record), texts.insn,
 		guest_ticks(record), (uint64_t)record->handler_ticks,
 		record->result == 1 ? "" : record->result ? "! " : "> ", texts.detail,
 		record->cpl ? " (user)" : "");
@@ -62,7 +68,7 @@ struct json_object *trace_record_json(const struct vitrine_record *record)
 	struct texts texts;
 
 	describe(record, &texts);
-	json_add_hex(object, "rip", record->rip);
+	json_add_hex(object, "rip", address(record));
 	add_text(object, "insn", texts.insn);
 	add_text(object, "detail", texts.detail);
 	json_add_hex(object, "qualification", record->qualification);
