@@ -22,7 +22,7 @@ refuses()
 	ends 2 "^vitrine: $words" "$name" vitrine "$command" "$@"
 }
 
-echo "1..40"
+echo "1..60"
 
 for command in list stat top events info regs mem pause nmi ask trace; do
 	refuses $command "($command: )?no option --nonsense; 'vitrine $command --help' lists the options\$" \
@@ -62,3 +62,30 @@ ends 1 'nonexistent' "rules that can be" vitrine ask 1 exception:0-3 cr-read:8 i
 	cr-write:4/0x80 -- rdtsc:0
 
 ends 1 'Bad file descriptor' "standard output that is closed" sh -c 'vitrine help >&-'
+
+# completes WORDS PATTERN NAME: what follows the words; with a ! before the pattern it must not.
+completes()
+{
+	bash -c '. tools/completion/vitrine.bash
+		read -ra COMP_WORDS <<<"$1"
+		COMP_WORDS+=("${2-}")
+		COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+		_vitrine 2>&1
+		echo ":${COMPREPLY[*]}:"' - "$1" "$4" >"$out" 2>&1
+	if [ "${2#!}" = "$2" ]; then
+		grep -q -- "$2" "$out"
+	else
+		! grep -q -- "${2#!}" "$out"
+	fi
+	result $? "completion: $3"
+}
+
+for words in 'list -v' 'stat -v' 'stat -r' 'stat -t' 'top -v' 'regs -a' 'trace -s' 'ask 1 hlt -t'; do
+	completes "vitrine $words" '--help' "an option follows $words" --
+done
+for words in 'trace -v' 'trace -r' 'trace -t' 'regs -v' 'regs -s' 'mem 1 dump 0 -v' 'nmi -v' 'run -m' 'run -c' \
+	'ask 1 hlt -a'; do
+	completes "vitrine $words" '!--help' "a value follows $words" --
+done
+completes 'vitrine trace -o' 'Makefile' "a file" Make
+completes 'vitrine mem 1 write 0 -f' 'Makefile' "another" Make

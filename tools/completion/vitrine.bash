@@ -20,7 +20,7 @@ _vitrine() {
 		[ "${COMP_WORDS[1]}" != run ] || mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
-	-k | --kernel | --initrd | --flat | --device | -o | --output | -f | --file)
+	--kernel | --initrd | --flat | --device | --output | --file)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
@@ -34,18 +34,19 @@ _vitrine() {
 		mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$current")
 		return
 		;;
-	-m | --memory | -c | --cpus | --timeout | -a | --append | --until | --interval | \
-		--count | -r | --reason | --rip | --cr3 | --time | --records | -v | --vcpu)
+	--memory | --cpus | --timeout | --append | --until | --interval | --count | --reason | --rip | \
+		--cr3 | --time | --records | --vcpu | --answer | --script | --limit-ms | --set | --from | --to)
 		return
 		;;
 	esac
+	# The same letter is an option with a value for one command, and one without for another.
 	case ${COMP_WORDS[1]}:$previous in
-	run:--json)
+	run:--json | run:-k | trace:-o | mem:-f)
+		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$current")
 		return
 		;;
-	run:-t | trace:-t | ask:--answer | ask:-s | ask:--script | ask:--limit-ms | regs:-s | regs:--set | \
-		mem:--from | mem:--to)
+	run:-[mcat] | trace:-[vrt] | ask:-[as] | regs:-[vs] | mem:-v | nmi:-v)
 		return
 		;;
 	esac
