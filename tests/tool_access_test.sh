@@ -14,7 +14,7 @@ out=$tmp/out
 printf '\274\000\160\146\276\170\126\064\022\373\146\105\146\073\056\000\173\146\211\056\000\173\163\005\146\377\006\004\173\146\061\300\017\242\353\346' \
 	>"$tmp/guest"
 
-echo "1..51"
+echo "1..53"
 
 ends 0 'usage: vitrine regs' "help" vitrine regs --help
 ends 2 'which VM' "no VM named" vitrine regs
@@ -29,8 +29,15 @@ sleep 0.5
 vm=$(vitrine list | awk 'END { print $1 }')
 ends 0 'rsi    0000000012345678.*rdi' "registers of a guest that runs" vitrine regs "$vm"
 ends 0 '"rsi": *"0x12345678"' "as JSON" vitrine regs "$vm" --all --json
+vitrine events --json --count 4 "$vm" >"$tmp/events" 2>&1 &
+events=$!
+sleep 0.3
 vitrine regs "$vm" --set rdi=0x77 --set rsi=1 >"$out" 2>&1
 result $? "two are set"
+wait $events
+cp "$tmp/events" "$out"
+[ "$(grep -c '"access":"controlling"' "$out")" = 2 ] && said '"event":"paused"' "for which it is paused"
+said '"event":"resumed"' "and resumed"
 vitrine regs "$vm" >"$out"
 grep -q 'rsi    0000000000000001 *rdi    0000000000000077' "$out"
 result $? "and the guest has it"

@@ -30,6 +30,13 @@ static bool is_of_monitor(uint32_t event)
 	       event == VITRINE_NL_EVENT_MONITOR_DETACHED;
 }
 
+/* What it may do. */
+static const char *access_of(uint64_t flags)
+{
+	return flags & VITRINE_ATTACH_STEER ? "steering" :
+	       flags & VITRINE_ATTACH_CONTROL ? "controlling" : "observing";
+}
+
 static void print_json(const struct vitrine_life_event *event, const char *name,
 		       const struct timespec *now)
 {
@@ -52,9 +59,8 @@ static void print_json(const struct vitrine_life_event *event, const char *name,
 	if (event->event == VITRINE_NL_EVENT_INTERNAL_ERROR)
 		json_object_object_add(object, "suberror", json_object_new_uint64(event->detail));
 	if (is_of_monitor(event->event))
-		json_object_object_add(object, "steering",
-				       json_object_new_boolean(event->detail &
-							       VITRINE_ATTACH_STEER));
+		json_object_object_add(object, "access",
+				       json_object_new_string(access_of(event->detail)));
 	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
 	json_object_put(object);
 }
@@ -84,8 +90,7 @@ static void print_text(const struct stream *stream, const struct vitrine_life_ev
 	if (event->event == VITRINE_NL_EVENT_INTERNAL_ERROR)
 		printf(" suberror %llu", (unsigned long long)event->detail);
 	if (is_of_monitor(event->event))
-		printf(" %s", event->detail & VITRINE_ATTACH_STEER ? "steering" :
-		       event->detail & VITRINE_ATTACH_CONTROL ? "controlling" : "observing");
+		printf(" %s", access_of(event->detail));
 	putchar('\n');
 }
 
@@ -138,7 +143,7 @@ static void print_usage(FILE *to)
 	      "Prints what happens to VMs, a line each as it happens, until it is interrupted: VMs and\n"
 	      "vCPUs that come and go, guests that shut down by a triple fault, entries that the\n"
 	      "processor refuses, guests that the hypervisor gives up on, control\n"
-	      "tools that attach. Takes CAP_SYS_ADMIN (root).\n\n"
+	      "tools that attach, VMs that are paused and resumed. Takes CAP_SYS_ADMIN (root).\n\n"
 	      "  -j, --json         a JSON object a line\n"
 	      "  -n, --count N      end after N events\n"
 	      "  -h, --help         this text\n", to);
