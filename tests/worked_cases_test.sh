@@ -123,7 +123,8 @@ entry=$(sed -n 's/.* msr 0xc0000082 value 0x\(f[0-9a-f]*\)$/\1/p' "$out" | tail 
 
 comes vendor_is GenuineIntel
 result $? "the vendor as it is"
-begin_tool vitrine ask "$vm" cpuid:0 --answer rbx=0x72746956,rdx=0x47656e69,rcx=0x7373616c
+begin_tool vitrine ask "$vm" cpuid:0 --answer \
+	rax=0xd,rbx=0x72746956,rdx=0x47656e69,rcx=0x7373616c
 comes vendor_is VitrineGlass
 result $? "the vendor as the tool says"
 end_tool
