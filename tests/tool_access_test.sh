@@ -36,7 +36,8 @@ vitrine regs "$vm" --set rdi=0x77 --set rsi=1 >"$out" 2>&1
 result $? "two are set"
 wait $events
 cp "$tmp/events" "$out"
-[ "$(grep -c '"access":"controlling"' "$out")" = 2 ] && said '"event":"paused"' "for which it is paused"
+[ "$(grep -c '"access":"controlling"' "$out")" = 2 ] && grep -q '"event":"paused"' "$out"
+result $? "for which it is paused"
 said '"event":"resumed"' "and resumed"
 vitrine regs "$vm" >"$out"
 grep -q 'rsi    0000000000000001 *rdi    0000000000000077' "$out"

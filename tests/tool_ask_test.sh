@@ -83,7 +83,8 @@ ends 0 'cpuid 0x0,0x0 .*: done' "standard input that is closed" sh -c \
 ends 0 '"verdict":"go-on"' "a verdict as JSON" vitrine ask "$vm" cpuid:0 -j --count 1
 ends 0 'no answer that its vCPU can take.*dynamic_debug' "an answer that cannot be" \
 	vitrine ask "$vm" cpuid:0 --answer inject=13,error=0 --count 3
-[ "$(grep -c 'no answer' "$out")" = 1 ] && said ': go-on$' "of which it tells once"
+[ "$(grep -c 'no answer' "$out")" = 1 ] && grep -q ': go-on$' "$out"
+result $? "of which it tells once"
 ends 0 'cpuid 0x0,0x0 .*: too late' "an answer that comes too late" \
 	vitrine ask "$vm" cpuid:0 --script 'read -r event; sleep 0.2; echo "{\"answer\": \"skip\"}"; cat' \
 	--limit-ms 50 --count 1
