@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Answers of "vitrine ask": their grammar, which events they are for, and nothing of where they go. */
+/* Answers of "vitrine ask": their grammar, and which events they are for. */
 #include <stdio.h>
 #include <string.h>
 
@@ -30,6 +30,18 @@ static int find_register(const char *name)
 		if (!strcmp(registers[i], name))
 			return (int)i;
 	return -1;
+}
+
+/* Such an assignment is none. */
+static const char *why_not(const char *name)
+{
+	if (!strcmp(name, "inject"))
+		return "0 to 31 are possible, but not 2";
+	if (!strcmp(name, "error"))
+		return "0 to 0x7fff are possible";
+	if (!strcmp(name, "slow"))
+		return "1 to 0x7fffffffffffffff are possible";
+	return "no register, nor inject, error, cr2, value or slow";
 }
 
 /* NAME=VALUE */
@@ -66,8 +78,7 @@ static int parse_assignment(const char *word, struct ask_answer *answer, struct 
 	} else if (!strcmp(name, "cr2")) {
 		answer->cr2 = value;
 	} else {
-		return refuse(err, "answer '%s': no register; inject= has 0 to 31 but 2, error= 15 bits, slow= 63",
-			      word);
+		return refuse(err, "answer '%s': %s", word, why_not(name));
 	}
 	return 0;
 }
@@ -136,7 +147,7 @@ int ask_check_answer(const struct ask_answer *answer, const struct vitrine_rule 
 	/* Nothing to be done with: it is over, or between two. */
 	if ((rule->on == VITRINE_ON_INTERRUPT || rule->on == VITRINE_ON_STEP) &&
 	    answer->flags & VITRINE_ADVANCE)
-		return refuse(err, "%s: no instruction that could be skipped; go-on or retry", name);
+		return refuse(err, "%s: no instruction to be skipped; go-on or retry", name);
 	return 0;
 }
 

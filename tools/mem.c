@@ -384,8 +384,7 @@ static int choose_end(struct mem *mem, struct vitrine_error *err)
 		vitrine_watch_vms(watch, mem->vm_id, add_memory, &mem->all, &why);
 	vitrine_watch_close(watch);
 	mem->to = 4 * GIB + mem->all;
-	return mem->all ? 0 : refuse(err, "how much memory there is cannot be told (%.150s): "
-				     "say --to", why.text);
+	return mem->all ? 0 : refuse(err, "without --to: how much memory is there? %s", why.text);
 }
 
 static int search(struct request *request, struct vitrine_error *err)

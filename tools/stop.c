@@ -19,7 +19,7 @@ static void on_signal(int signal)
 {
 	if (!stopped)
 		stopped = signal;
-	/* A write that has written a part does not fail, and the next one waits as if nothing were. */
+	/* A write that has done a part does not fail, and the next waits as if nothing were. */
 	alarm(AGAIN_S);
 }
 

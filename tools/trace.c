@@ -104,11 +104,11 @@ static int open_rings(struct trace *trace, struct vitrine_error *err)
 		if (!source && err->code != ENOSPC)
 			return -err->code;
 		if (!source && !before)
-			return refuse(err, "rings of %u records for %u vCPUs are too much: fewer --records, or --vcpu",
-				      nr_records, info.nr_vcpus);
+			return refuse(err, "%u vCPUs are too many: fewer --records, or --vcpu",
+				      info.nr_vcpus);
 		/* One that came later: the others go on. */
 		if (!source && !trace->is_full)
-			complain("vCPU %u and those to come are left out: fewer --records, or --vcpu",
+			complain("no records of vCPU %u and later: fewer --records, or --vcpu",
 				 trace->nr);
 		trace->is_full = trace->is_full || !source;
 		trace->sources[trace->nr] = source;

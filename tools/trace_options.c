@@ -46,7 +46,7 @@ static const struct {
 	{ { "output", required_argument, NULL, 'o' }, "FILE",
 	  "write a trace for ui.perfetto.dev or chrome://tracing" },
 	{ { "records", required_argument, NULL, OPTION_RECORDS }, "N",
-	  "size of each vCPU's ring, a power of two; 4096 unless given, or what there is room for" },
+	  "size of each vCPU's ring, a power of two; 4096 unless given, if there is room" },
 	{ { "stop", no_argument, NULL, OPTION_STOP }, NULL,
 	  "when a ring is full lose the new records, not the old" },
 	{ { "no-insn", no_argument, NULL, OPTION_NO_INSN }, NULL,

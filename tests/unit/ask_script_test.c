@@ -42,7 +42,8 @@ static bool test_answers(void)
 {
 	static const char *const good[] = {
 		"{\"answer\": \"skip\"}", "{\"answer\": \"skip\", \"seq\": 7}",
-		"{\"answer\": \"skip\", \"seq\": \"0x7\"}", "{\"answer\": \"skip\", \"seq\": \"7\"}",
+		"{\"answer\": \"skip\", \"seq\": \"0x7\"}",
+		"{\"answer\": \"skip\", \"seq\": \"7\"}",
 	};
 	static const char *const bad[] = {
 		"{\"answer\": \"skip\", \"seq\": 8}", "{\"answer\": \"skip\", \"seq\": \"0x8\"}",

@@ -27,7 +27,8 @@ static bool rules(void)
 	};
 	static const char *const bad[] = {
 		"", "cpid", "cpuid:", "cpuid:x", "cpuid:2-1", "cpuid:-1", "cpuid:1,", "cpuid:1x",
-		"cr-write:9", "cr-write:1-2", "exception:2", "exception:32", "rdrand:3", "rdmsr:1,2",
+		"cr-write:9", "cr-write:1-2", "exception:2", "exception:32", "rdrand:3",
+		"rdmsr:1,2",
 		"in:1,5", "cpuid:1/1", "cr-write:3/1=1", "wrmsr:1/1=2", "interrupt:256",
 		"in/", "wrmsr:1/1=", "hlt@", "hlt@0x100000000", "cpuid:0x10000000000000000", ":1",
 	};
@@ -119,7 +120,8 @@ static bool answers(void)
 {
 	static const char *const bad[] = {
 		"rxx=1", "rax", "rax=", "rax=1x", "inject=32", "error=1", "inject=13,error=0x8000",
-		"", "inject=2", "slow=0x8000000000000000", "value=", "value=1,retry", "value=1,inject=6", "slow=0",
+		"", "inject=2", "slow=0x8000000000000000",
+		"value=", "value=1,retry", "value=1,inject=6", "slow=0",
 		"slow=2,go-on", "slow=2,value=1",
 		"go-on,retry", "go-on,inject=6",
 		"rax=00000000000000000000000000000000000000000000000000000000000000001",

@@ -61,7 +61,8 @@ static int wait_by_nohup(void)
 
 static bool test_wait(void)
 {
-	return code_of(wait_long, SIGINT, 0) == SIGINT && code_of(wait_long, SIGTERM, 0) == SIGTERM &&
+	return code_of(wait_long, SIGINT, 0) == SIGINT &&
+	       code_of(wait_long, SIGTERM, 0) == SIGTERM &&
 	       code_of(wait_long, SIGHUP, 0) == SIGHUP &&
 	       code_of(wait_after_signal, SIGINT, 0) == SIGINT;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-/* build: tools/trace_options.c tools/trace_output.c tools/record.c tools/ask_rule.c tools/json.c */
-/* build: tools/command.c tools/lib/watch_names.c -ljson-c */
-/* "vitrine trace": how large its rings are, what its options mean, and where it says an exit was. */
+/* build: tools/trace_options.c tools/trace_output.c tools/record.c tools/ask_rule.c */
+/* build: tools/json.c tools/command.c tools/lib/watch_names.c -ljson-c */
+/* "vitrine trace": how large its rings are, what its options mean, where it says an exit was. */
 #include <stdlib.h>
 #include <string.h>
 

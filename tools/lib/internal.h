@@ -110,9 +110,10 @@ struct vitrine_image {
 	struct image_info info;
 };
 
-/* The module tells who is refused something with EINVAL why, but only who has asked to hear of it. */
-#define LOG_ADVICE	"after \"echo 'module vitrine +p' >/sys/kernel/debug/dynamic_debug/control\" " \
-	"the kernel log says why"
+/* The module says why it refuses something with EINVAL, to who has asked to hear of it. */
+#define LOG_ADVICE							\
+	"the kernel log says why, after "				\
+	"\"echo 'module vitrine +p' >/sys/kernel/debug/dynamic_debug/control\""
 
 /* error.c */
 __attribute__((format(printf, 3, 4)))

@@ -13,7 +13,7 @@ static const char *rules_advice(int code)
 	case EINVAL:
 		return "one of them names what cannot be; " LOG_ADVICE;
 	case EOPNOTSUPP:
-		return "this CPU lacks what lets one of their classes exit, as single steps, RDRAND or GDTR may need; "
+		return "this CPU cannot let one of their classes exit (step and others need more); "
 		       LOG_ADVICE;
 	case EPERM:
 		return "this monitor does not steer";
