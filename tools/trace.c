@@ -7,7 +7,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 #include <x86intrin.h>
 
 #include "command.h"
@@ -56,6 +58,17 @@ static double ticks_per_us(const struct trace *trace)
 	return trace->tsc_khz ? trace->tsc_khz / 1000.0 : 1;
 }
 
+/* Rings count as locked memory, which only root has without limit. */
+static uint64_t room_for_rings(void)
+{
+	struct rlimit limit;
+
+	if (!geteuid() || getrlimit(RLIMIT_MEMLOCK, &limit) ||
+	    limit.rlim_cur > VITRINE_RINGS_MAX_BYTES)
+		return VITRINE_RINGS_MAX_BYTES;
+	return limit.rlim_cur;
+}
+
 /* For the next vCPU; NULL with *err set. */
 static struct source *open_source(struct trace *trace, uint32_t nr_records,
 				  struct vitrine_error *err)
@@ -101,14 +114,14 @@ static int open_rings(struct trace *trace, struct vitrine_error *err)
 		if (options->vcpu >= 0 && trace->nr != options->vcpu)
 			continue;
 		source = open_source(trace, nr_records, err);
-		if (!source && err->code != ENOSPC)
+		if (!source && err->code != ENOSPC && err->code != ENOMEM)
 			return -err->code;
 		if (!source && !before)
-			return refuse(err, "%u vCPUs are too many: fewer --records, or --vcpu",
+			return refuse(err, "no room for %u vCPUs: fewer --records, --vcpu, or a higher 'ulimit -l'",
 				      info.nr_vcpus);
 		/* One that came later: the others go on. */
 		if (!source && !trace->is_full)
-			complain("no records of vCPU %u and later: fewer --records, or --vcpu",
+			complain("no records of vCPU %u and later: fewer --records, --vcpu, or a higher 'ulimit -l'",
 				 trace->nr);
 		trace->is_full = trace->is_full || !source;
 		trace->sources[trace->nr] = source;
@@ -303,7 +316,7 @@ int command_trace(int argc, char **argv)
 		trace_chrome_begin(&trace->chrome);
 	}
 	stop_on_signals();
-	trace->room_bytes = VITRINE_RINGS_MAX_BYTES;
+	trace->room_bytes = room_for_rings();
 	trace->began = now_seconds();
 	code = EXIT_OK;
 	if (follow(trace, &err)) {
