@@ -13,18 +13,11 @@
 #define NR_RECORDS	16
 #define FAKE_PORT	0x55
 #define EXIT_CPUID	10
-#define BP		3
-#define PF		14
-/* IDT-vectoring information */
-#define VECTORING_VALID	(1u << 31)
-#define SOFT_EXCEPTION	(6u << 8)
 
 /* CPUID of leaves 0 to 9, and two OUTs. */
 GUEST_CODE(guest_mixed, "1: " GUEST_SYNC "xor %edi, %edi\n"
 	   "2: mov %edi, %eax\nxor %ecx, %ecx\ncpuid\ninc %edi\ncmp $10, %edi\njb 2b\n"
 	   "mov $0x77, %al\nout %al, $0x55\njmp 1b\n");
-
-GUEST_CODE(guest_stackless, "mov $0x7000000000, %rsp\nint3\n");
 
 FIXTURE(observe) {
 	struct test_steer t;
@@ -103,23 +96,6 @@ TEST_F(observe, once_where_the_ring_has_it_anyway)
 	EXPECT_EQ(EXIT_CPUID, test_ring_record(&ring, before)->reason);
 	EXPECT_EQ(TEST_REASON_IO, test_ring_record(&ring, before + 1)->reason);
 	EXPECT_EQ(0, test_ring_record(&ring, before + 1)->result);
-	test_ring_close(&ring);
-}
-
-/* A stack that is not there: INT3 is on its way when the page fault comes. */
-TEST_F(observe, what_the_exit_interrupted)
-{
-	struct vitrine_rule rule = test_rule(VITRINE_ON_EXCEPTION, VITRINE_DO_OBSERVE, PF, PF);
-	struct test_ring ring;
-
-	test_ring_open(&ring, self->t.fd, 0, NR_RECORDS, 0);
-	ASSERT_EQ(0, test_ring_filter(self->t.fd, 0, 0, 0));
-	ASSERT_EQ(0, test_set_rules(self->t.fd, &rule, 1));
-	test_vcpu_long_mode(self->t.vcpu, GUEST_BLOB(guest_stackless));
-	EXPECT_EQ(KVM_EXIT_SHUTDOWN, test_vcpu_run(self->t.vcpu));
-	ASSERT_LE(1, ring.header->head);
-	EXPECT_EQ(VECTORING_VALID | SOFT_EXCEPTION | BP,
-		  test_ring_record(&ring, 0)->vectoring_info);
 	test_ring_close(&ring);
 }
 
