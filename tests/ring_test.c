@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@
 #include "lib/monitor.h"
 
 #define NR_RECORDS	16
+#define NOBODY		65534
 #define ROUNDS		40	/* guest_cpuids: so many exits and the one that ends it */
 #define BIT64(nr)	(1ull << (nr))
 
@@ -464,6 +466,34 @@ TEST_F(ring, cost)
 	test_ring_close(&insn);
 	test_ring_close(&ring);
 	close(other);
+}
+
+/* Within what its user may lock; what is refused is given back, or later rounds would not fit. */
+TEST_F(ring, is_locked_memory)
+{
+	struct rlimit limit = { 1 << 20, 1 << 20 };
+	pid_t child = fork();
+	int status, i;
+
+	ASSERT_LE(0, child);
+	if (!child) {
+		struct vitrine_ring_config large = { .nr_records = 4096 };
+		struct vitrine_ring_config small;
+
+		if (setrlimit(RLIMIT_MEMLOCK, &limit) || setresuid(NOBODY, NOBODY, NOBODY))
+			_exit(1);
+		for (i = 0; i < 6; i++) {
+			/* Who has the fd has what it can. */
+			if (test_ring_create(self->fd, &large) != -ENOMEM)
+				_exit(2);
+			small = (struct vitrine_ring_config) { .nr_records = 1024 };
+			if (test_ring_create(self->fd, &small) != (i ? -EEXIST : 0))
+				_exit(3);
+		}
+		_exit(0);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
 }
 
 TEST_HARNESS_MAIN

@@ -55,7 +55,8 @@
  *	records that this fd can map, @map_bytes at @map_offset, shared; it lives as long as
  *	the fd does. ENOENT: no such vCPU. EEXIST: this monitor has a ring there. EINVAL: a number
  *	or a flag, named in the kernel log at debug level. ENOSPC: more than
- *	VITRINE_RINGS_MAX_BYTES for one fd. ENOMEM.
+ *	VITRINE_RINGS_MAX_BYTES for one fd. ENOMEM, also where a ring's bytes, which count as
+ *	locked memory of the process that makes it, exceed RLIMIT_MEMLOCK (without CAP_IPC_LOCK).
  *
  * VITRINE_RING_FILTER (monitor fd)
  *	In: struct vitrine_ring_filter. Other exits are recorded. ENOENT: this monitor has no ring

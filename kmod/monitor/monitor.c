@@ -117,6 +117,7 @@ static int add_ring(struct vitrine_monitor *monitor, struct vitrine_vm *vm,
 		vitrine_ring_free(ring);
 		return ret;
 	}
+	vitrine_ring_charge(ring);
 	monitor->ring_bytes += bytes;
 	vitrine_ring_start(ring, vcpu);
 	return 0;
@@ -124,17 +125,28 @@ static int add_ring(struct vitrine_monitor *monitor, struct vitrine_vm *vm,
 
 static long monitor_ioctl_ring_create(void *obj, struct vitrine_ioctl_arg *arg)
 {
+	const struct vitrine_ring_config *config = arg->data;
 	struct vitrine_monitor *monitor = obj;
+	unsigned long pages;
 	struct vitrine_vm *vm;
-	int ret = check_config(arg->data);
+	int ret;
 
+	ret = check_config(config);
 	if (ret)
 		return ret;
+	/* Not under the lock of the VM's monitors, as it takes the one of the tool's memory. */
+	pages = vitrine_ring_bytes(config->nr_records) >> PAGE_SHIFT;
+	ret = account_locked_vm(current->mm, pages, true);
+	if (ret)
+		return ret;
+	ret = -ESRCH;
 	vm = lock_vm(monitor);
-	if (!vm)
-		return -ESRCH;
-	ret = add_ring(monitor, vm, arg->data);
-	unlock_vm(monitor);
+	if (vm) {
+		ret = add_ring(monitor, vm, arg->data);
+		unlock_vm(monitor);
+	}
+	if (ret)
+		account_locked_vm(current->mm, pages, false);
 	return ret;
 }
 

@@ -13,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/poll.h>
 #include <linux/rculist.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/srcu.h>
@@ -69,9 +70,20 @@ struct vitrine_ring *vitrine_ring_create(const struct vitrine_ring_config *confi
 	return ring;
 }
 
+void vitrine_ring_charge(struct vitrine_ring *ring)
+{
+	ring->mm = current->mm;
+	mmgrab(ring->mm);
+}
+
 void vitrine_ring_free(struct vitrine_ring *ring)
 {
 	WARN_ON_ONCE(ring->vcpu);
+	if (ring->mm) {
+		account_locked_vm(ring->mm, vitrine_ring_bytes(ring->nr_records) >> PAGE_SHIFT,
+				  false);
+		mmdrop(ring->mm);
+	}
 	vfree(ring->header);
 	kfree(ring);
 }

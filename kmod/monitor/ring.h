@@ -12,6 +12,7 @@
 #include <linux/wait.h>
 #include <vitrine.h>
 
+struct mm_struct;
 struct page;
 struct vitrine_vcpu;
 
@@ -29,6 +30,7 @@ struct vitrine_vcpu;
  * @steers: of the steering monitor: exits that a rule wants observed are recorded, too
  * @reasons: exits that are recorded; any context
  * @wait: the monitor's
+ * @mm: whose locked memory it counts as, with a reference, or NULL
  */
 struct vitrine_ring {
 	struct hlist_node node;
@@ -43,6 +45,7 @@ struct vitrine_ring {
 	bool steers;				/* [I] */
 	u64 reasons[2];				/* [a] a word at a time */
 	wait_queue_head_t *wait;		/* [I] */
+	struct mm_struct *mm;			/* [I] once it is started */
 };
 
 /*
@@ -56,7 +59,12 @@ u32 vitrine_ring_bytes(u32 nr_records);
 /* Records nothing until it is started. ERR_PTR. */
 struct vitrine_ring *vitrine_ring_create(const struct vitrine_ring_config *config, bool steers,
 					 wait_queue_head_t *wait);
-/* Stopped, and every vCPU thread that may still write has been waited for (RCU). */
+/*
+ * Its pages count as the caller's, who has charged them to current->mm, until it is freed: it can
+ * outlive its VM, and its maker hand the fd on.
+ */
+void vitrine_ring_charge(struct vitrine_ring *ring);
+/* Stopped, and every vCPU thread that may still write has been waited for (RCU). Sleeps. */
 void vitrine_ring_free(struct vitrine_ring *ring);
 /* All under [A]; the vCPU may be running. A ring that is filtered was not stopped. */
 void vitrine_ring_start(struct vitrine_ring *ring, struct vitrine_vcpu *vcpu);
