@@ -156,7 +156,6 @@ static void write_regs(struct vitrine_vcpu *vcpu, const struct vitrine_guest_reg
 		.rflags = (from->rflags & VITRINE_ANSWER_RFLAGS) |
 			  (vitrine_rflags_read(vcpu) & ~(u64)VITRINE_ANSWER_RFLAGS),
 	};
-
 	struct vitrine_events events = vcpu->events;
 	bool stays = from->rip == vitrine_rip_read(vcpu);
 
