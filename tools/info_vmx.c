@@ -98,6 +98,7 @@ static const struct capability {
 	{ CPU2, 14, UNUSED, "VMCS shadowing" },
 	{ CPU2, 16, OPTIONAL, "RDSEED exiting" },
 	{ CPU2, 17, OPTIONAL, "Enable PML" },
+	{ CPU2, 15, OPTIONAL, "Enable ENCLS exiting" },
 	{ CPU2, 18, UNUSED, "EPT-violation #VE" },
 	{ CPU2, 20, UNUSED, "Enable XSAVES/XRSTORS" },
 	{ CPU2, 22, UNUSED, "Mode-based execute control for EPT" },

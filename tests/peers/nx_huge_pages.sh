@@ -32,8 +32,10 @@ load()
 # set_kvm NX RATIO PERIOD
 set_kvm()
 {
-	echo "$1" >$kvm/nx_huge_pages && echo "$2" >$kvm/nx_huge_pages_recovery_ratio &&
-		echo "$3" >$kvm/nx_huge_pages_recovery_period_ms || fail "$kvm cannot be written"
+	if ! { echo "$1" >$kvm/nx_huge_pages && echo "$2" >$kvm/nx_huge_pages_recovery_ratio &&
+		echo "$3" >$kvm/nx_huge_pages_recovery_period_ms; }; then
+		fail "$kvm cannot be written"
+	fi
 }
 
 if [ -L /dev/kvm ]; then
@@ -41,11 +43,11 @@ if [ -L /dev/kvm ]; then
 		"nx_huge_pages_recovery_period_ms=$period"
 	trap 'echo 0 >$pages; load' EXIT
 else
-	was="$(cat $kvm/nx_huge_pages) $(cat $kvm/nx_huge_pages_recovery_ratio) \
-		$(cat $kvm/nx_huge_pages_recovery_period_ms)"
+	on=$(cat $kvm/nx_huge_pages)
+	ratio=$(cat $kvm/nx_huge_pages_recovery_ratio)
+	was_period=$(cat $kvm/nx_huge_pages_recovery_period_ms)
 	set_kvm 1 1 $period
-	# shellcheck disable=SC2064,SC2086 # as it is now; it is words
-	trap "echo 0 >$pages; set_kvm $(echo $was)" EXIT
+	trap 'echo 0 >$pages; set_kvm "$on" "$ratio" "$was_period"' EXIT
 fi
 echo 3 >$pages
 [ "$(cat $pages)" -ge 3 ] || fail "no three huge pages are to be had"
