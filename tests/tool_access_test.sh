@@ -23,7 +23,8 @@ ends 2 'no number after' "a value that is none" vitrine regs 1 --set rax=x
 ends 2 'has 16 bits' "a value that is too large" vitrine regs 1 --set cs=0x10000
 ends 1 'no VM of this number' "no such VM" vitrine regs 999999
 
-vitrine run --flat "$tmp/guest" --no-stats >"$tmp/guest.out" 2>&1 </dev/null &
+# As little memory as can be: it is searched.
+vitrine run --flat "$tmp/guest" --memory 1M --no-stats >"$tmp/guest.out" 2>&1 </dev/null &
 vmm=$!
 sleep 0.5
 vm=$(vitrine list | awk 'END { print $1 }')
@@ -103,10 +104,10 @@ ends 0 '^\["0x8ffd"\]$' "bytes are found" \
 ends 0 'it is not there' "what is not there is not" \
 	vitrine mem "$vm" search 'Hello, ghost' --from 0x7000 --to 0x10000
 ends 0 '^0x7d00$' "all of its memory is searched" vitrine mem "$vm" search 'Hello, guest'
-ends 1 'from 0x20000000 on there is no memory' "none of it" vitrine mem "$vm" search x --from 0x20000000
-ends 1 'no such memory' "the end of memory" vitrine mem "$vm" dump 0xffffff0 0x20
-said '^0ffffff0  00 00' "and what is before it"
-ends 1 'no such memory' "no memory to write to" vitrine mem "$vm" write 0x10000000 x
+ends 1 'from 0x200000 to 0x210000 there is no memory' "none of it" vitrine mem "$vm" search x --from 0x200000 --to 0x210000
+ends 1 'no such memory' "the end of memory" vitrine mem "$vm" dump 0xffff0 0x20
+said '^000ffff0  00 00' "and what is before it"
+ends 1 'no such memory' "no memory to write to" vitrine mem "$vm" write 0x100000 x
 printf 'from a file' >"$tmp/file"
 vitrine mem "$vm" write 0x7e00 --file "$tmp/file" >"$out" 2>&1
 [ "$(vitrine mem "$vm" dump 0x7e00 11 --raw)" = 'from a file' ]
