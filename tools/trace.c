@@ -17,6 +17,7 @@
 #include "trace.h"
 #include "vms.h"
 
+#define ROOM_ADVICE	"fewer --records, --vcpu, or a higher 'ulimit -l'"
 #define MAX_VCPUS	1024
 #define LOOK_MS		50	/* for new vCPUs, and for records below the wakeup */
 #define MORE_VCPUS	32	/* are to have room, too, when one comes */
@@ -117,12 +118,10 @@ static int open_rings(struct trace *trace, struct vitrine_error *err)
 		if (!source && err->code != ENOSPC && err->code != ENOMEM)
 			return -err->code;
 		if (!source && !before)
-			return refuse(err, "no room for %u vCPUs: fewer --records, --vcpu, or a higher 'ulimit -l'",
-				      info.nr_vcpus);
+			return refuse(err, "no room for %u vCPUs: " ROOM_ADVICE, info.nr_vcpus);
 		/* One that came later: the others go on. */
 		if (!source && !trace->is_full)
-			complain("no records of vCPU %u and later: fewer --records, --vcpu, or a higher 'ulimit -l'",
-				 trace->nr);
+			complain("no records of vCPU %u and later: " ROOM_ADVICE, trace->nr);
 		trace->is_full = trace->is_full || !source;
 		trace->sources[trace->nr] = source;
 		if (source && trace->chrome.to)
