@@ -30,7 +30,7 @@ sleep 0.5
 vm=$(vitrine list | awk 'END { print $1 }')
 ends 0 'rsi    0000000012345678.*rdi' "registers of a guest that runs" vitrine regs "$vm"
 ends 0 '"rsi": *"0x12345678"' "as JSON" vitrine regs "$vm" --all --json
-vitrine events --json --count 4 "$vm" >"$tmp/events" 2>&1 &
+timeout 5 vitrine events --json --count 4 "$vm" >"$tmp/events" 2>&1 &
 events=$!
 sleep 0.3
 vitrine regs "$vm" --set rdi=0x77 --set rsi=1 >"$out" 2>&1
