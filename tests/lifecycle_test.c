@@ -24,8 +24,8 @@
 
 #define ROUNDS		300
 #define LONG_ROUNDS	1000
-#define FULL_ROUNDS	60	/* of VMs with all that there is */
-#define FULL_LEAK_KIB	200	/* a leaked page a round is 240 */
+#define FULL_ROUNDS	20	/* of VMs with all that there is */
+#define FULL_LEAK_KIB	240	/* three leaked pages a round */
 #define DIRTY_RING_BYTES	(4 * 4096)
 #define BELL_PORT	0x600
 #define LEAK_KIB	1024	/* per-CPU caches; a leaked run area a round is 1,200 */
