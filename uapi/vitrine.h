@@ -27,7 +27,7 @@
  *	From now on nobody attaches to this VM, and who did is cut off as if the VM were gone: when
  *	the command returns no monitor reads or changes anything any more, and no answer that came
  *	before is obeyed. It waits for a vCPU whose KVM_RUN waits for memory (userfaultfd), until a
- *	fatal signal. Cannot be taken back.
+ *	fatal signal: the thread that brings that memory must not call it. Cannot be taken back.
  *
  * VITRINE_ATTACH (device fd)
  *	In: struct vitrine_attach. Returns a monitor fd of a VM of any process: an observer's, who
