@@ -180,18 +180,18 @@ static int ask(struct vitrine_vcpu *vcpu, gpa_t gpa, const u8 *data, unsigned in
  */
 static noinline int find_out(struct vitrine_vcpu *vcpu, gpa_t gpa, u8 *data, unsigned int len_bytes)
 {
-	bool write = vcpu->mmio.write;
-	int ret = 0;
+	int ret;
 
-	if (vitrine_guest_has_memory(vcpu->vm, gpa, write)) {
+	ret = vcpu->mmio.write ? vitrine_guest_write(vcpu->vm, gpa, data, len_bytes) :
+				 vitrine_guest_read(vcpu->vm, gpa, data, len_bytes);
+	if (ret != -ENOENT) {
 		/* It was a device's when the monitor was asked. */
 		vcpu->mmio.asked = false;
-		return write ? vitrine_guest_write(vcpu->vm, gpa, data, len_bytes) :
-			       vitrine_guest_read(vcpu->vm, gpa, data, len_bytes);
+		return ret;
 	}
-	if (unlikely(vcpu->policy_on & STEERED))
-		ret = ask(vcpu, gpa, data, len_bytes);
-	return ret ?: GO_ON;
+	if (likely(!(vcpu->policy_on & STEERED)))
+		return GO_ON;
+	return ask(vcpu, gpa, data, len_bytes) ?: GO_ON;
 }
 
 /* 0, EXIT_RESUME if a monitor is asked first, -EOPNOTSUPP if it is userspace's, or an errno. */

@@ -101,11 +101,10 @@ static unsigned int items_in_page(const struct vitrine_vcpu *vcpu, gva_t gva, u6
 	return min3(in_page - 1, after, count - 1) + 1;
 }
 
-static bool is_memory(struct vitrine_vm *vm, const struct vitrine_span *span, unsigned int bytes,
-		      bool write)
+static bool can_take(struct vitrine_vm *vm, const struct vitrine_span *span, unsigned int bytes)
 {
-	return vitrine_guest_has_memory(vm, span->gpa, write) &&
-	       (span->first_bytes >= bytes || vitrine_guest_has_memory(vm, span->gpa_next, write));
+	return vitrine_guest_has_memory(vm, span->gpa, true) &&
+	       (span->first_bytes >= bytes || vitrine_guest_has_memory(vm, span->gpa_next, true));
 }
 
 static int copy_from_guest(struct vitrine_vcpu *vcpu, unsigned int bytes)
@@ -157,6 +156,12 @@ static unsigned int items_wanted(const struct vitrine_vcpu *vcpu)
 	return vcpu->pio.rep ? min_t(u64, vcpu->pio.count, left) : vcpu->pio.count;
 }
 
+/* From device to device there is no way through here. What is read by then is lost. */
+static int refuse_device(struct vitrine_vcpu *vcpu, int ret)
+{
+	return ret == -ENOENT ? vitrine_exit_emulation_failure(vcpu) : ret;
+}
+
 static int complete_input(struct vitrine_vcpu *vcpu)
 {
 	int idx, ret;
@@ -164,7 +169,8 @@ static int complete_input(struct vitrine_vcpu *vcpu)
 	if (vitrine_rip_read(vcpu) != vcpu->pio.rip)
 		return EXIT_RESUME;
 	idx = srcu_read_lock(&vcpu->vm->srcu);
-	ret = finish_input(vcpu, items_wanted(vcpu));
+	/* The VMM may have taken the memory away since. */
+	ret = refuse_device(vcpu, finish_input(vcpu, items_wanted(vcpu)));
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
 	return ret;
 }
@@ -181,6 +187,9 @@ static int input(struct vitrine_vcpu *vcpu, const struct io_exit *io, unsigned i
 	unsigned int done;
 	u32 value = 0;
 
+	/* Before a device is read. */
+	if (!can_take(vcpu->vm, &vcpu->pio.span, items * io->size))
+		return -ENOENT;
 	vcpu->pio.span_items = items;
 	for (done = 0; done < items; done++) {
 		if (vitrine_bus_read(vcpu, VITRINE_BUS_PIO, io->port, &value, io->size))
@@ -270,9 +279,6 @@ int vitrine_exit_string_io(struct vitrine_vcpu *vcpu, const struct io_exit *io)
 	ret = vitrine_linear_translate(vcpu, mode, gva, items * io->size, io->in, &vcpu->pio.span);
 	if (ret)
 		return ret;
-	/* From device to device there is no way through here. */
-	if (!is_memory(vcpu->vm, &vcpu->pio.span, items * io->size, io->in))
-		return vitrine_exit_emulation_failure(vcpu);
 	trace_vitrine_io(vcpu, io->port, io->size, io->in, items, 0);
-	return io->in ? input(vcpu, io, items) : output(vcpu, io, items);
+	return refuse_device(vcpu, io->in ? input(vcpu, io, items) : output(vcpu, io, items));
 }

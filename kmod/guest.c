@@ -81,7 +81,7 @@ int vitrine_guest_read(struct vitrine_vm *vm, gpa_t gpa, void *data, unsigned in
 		const struct vitrine_memslot *slot = guest_slot(vm, gpa, false);
 
 		if (!slot)
-			return -EFAULT;
+			return -ENOENT;
 		if (bytes <= 2 * sizeof(u64)) {
 			if (read_few(slot_address(slot, gpa), data, bytes))
 				return -EFAULT;
@@ -101,7 +101,9 @@ int vitrine_guest_write(struct vitrine_vm *vm, gpa_t gpa, const void *data, unsi
 		unsigned int bytes = bytes_in_page(gpa, len_bytes);
 		struct vitrine_memslot *slot = guest_slot(vm, gpa, true);
 
-		if (!slot || copy_to_user(slot_address(slot, gpa), data, bytes))
+		if (!slot)
+			return -ENOENT;
+		if (copy_to_user(slot_address(slot, gpa), data, bytes))
 			return -EFAULT;
 		vitrine_memslot_mark_dirty(slot, gpa >> PAGE_SHIFT);
 		gpa += bytes;
@@ -119,7 +121,9 @@ int vitrine_guest_cmpxchg(struct vitrine_vm *vm, gpa_t gpa, u64 *old, u64 new,
 	u32 old32 = *old;
 	int ret;
 
-	if (!slot || !IS_ALIGNED(gpa, len_bytes))
+	if (!slot)
+		return -ENOENT;
+	if (!IS_ALIGNED(gpa, len_bytes))
 		return -EFAULT;
 	address = slot_address(slot, gpa);
 	if (!user_access_begin(address, len_bytes))

@@ -76,8 +76,9 @@ struct vitrine_paging {
 };
 
 /*
- * Both: 0, or -EFAULT where no slot (or a read-only one, for writes) covers the range or the host
- * page is gone.
+ * Both: 0; -ENOENT where no slot (or a read-only one, for writes) covers the range; -EFAULT where
+ * the host page is gone. Slots change under vm->srcu, too: what was memory a moment ago need not be
+ * now, so who wants to know asks by the access itself.
  */
 int vitrine_guest_read(struct vitrine_vm *vm, gpa_t gpa, void *data, unsigned int len_bytes);
 int vitrine_guest_write(struct vitrine_vm *vm, gpa_t gpa, const void *data, unsigned int len_bytes);
@@ -85,7 +86,7 @@ int vitrine_guest_write(struct vitrine_vm *vm, gpa_t gpa, const void *data, unsi
 bool vitrine_guest_has_memory(struct vitrine_vm *vm, gpa_t gpa, bool write);
 /*
  * An aligned 4 or 8 bytes at once, as a LOCK-prefixed instruction does it: 0 if it was *@old and
- * now is @new, 1 if it was something else (now in *@old), -EFAULT as above.
+ * now is @new, 1 if it was something else (now in *@old), -ENOENT and -EFAULT as above.
  */
 int vitrine_guest_cmpxchg(struct vitrine_vm *vm, gpa_t gpa, u64 *old, u64 new,
 			  unsigned int len_bytes);
