@@ -16,6 +16,7 @@
 #include "kselftest_harness.h"
 #include "lib/access.h"
 #include "lib/host.h"
+#include "lib/stay.h"
 #include "lib/vm.h"
 
 #define PAGE		4096ul
@@ -24,6 +25,7 @@
 #define NR_PAGES	2048ul
 #define RING_BYTES	16384u		/* the smallest where hardware logs 512 pages */
 #define RING_ENTRIES	(RING_BYTES / sizeof(struct kvm_dirty_gfn))
+#define MSR_WALL_CLOCK_NEW	0x4b564d00
 #define PML		"/sys/module/vitrine/parameters/pml"
 
 struct ring {
@@ -496,6 +498,23 @@ TEST_F(ring, nonsense_in_it_harms_nobody_else)
 	EXPECT_EQ(9, ring_take(&self->ring));
 	EXPECT_EQ(1, reset_rings(self->vm));
 	test_vcpu_free(counter.vcpu);
+}
+
+/* The VMM has memory written for the guest, in a page each, and lets no RUN make room. */
+TEST_F(ring, what_finds_no_room_is_counted)
+{
+	unsigned long page, taken = 0;
+
+	if (test_on_kvm())
+		SKIP(return, "KVM does not count it");
+	for (page = 0; page < RING_ENTRIES; page++)
+		ASSERT_EQ(1, test_vcpu_set_msr(self->vcpu, MSR_WALL_CLOCK_NEW, gpa(page)));
+	EXPECT_EQ(0, test_counter(self->vcpu, "dirty_ring_dropped", 0));
+	ASSERT_EQ(1, test_vcpu_set_msr(self->vcpu, MSR_WALL_CLOCK_NEW, gpa(page)));
+	EXPECT_LT(0, test_counter(self->vcpu, "dirty_ring_dropped", 0));
+	while (ring_take(&self->ring) == (long)taken)
+		taken++;
+	EXPECT_EQ(RING_ENTRIES, taken);
 }
 
 /* All that a VMM has when it is killed: a full ring, a running vCPU, a reset under way. */

@@ -13,11 +13,20 @@
 #define NR_RECORDS	16
 #define FAKE_PORT	0x55
 #define EXIT_CPUID	10
+#define BP		3
+#define PF		14
+/* IDT-vectoring information */
+#define VECTORING_VALID	(1u << 31)
+#define SOFT_EXCEPTION	(6u << 8)
 
 /* CPUID of leaves 0 to 9, and two OUTs. */
 GUEST_CODE(guest_mixed, "1: " GUEST_SYNC "xor %edi, %edi\n"
 	   "2: mov %edi, %eax\nxor %ecx, %ecx\ncpuid\ninc %edi\ncmp $10, %edi\njb 2b\n"
 	   "mov $0x77, %al\nout %al, $0x55\njmp 1b\n");
+
+/* Its interrupt table is not there: INT3 is on its way when the page fault comes. */
+GUEST_CODE(guest_tableless, GUEST_SYNC
+	   "mov $0x8000000000, %rax\npush %rax\npushw $0xfff\nlidt (%rsp)\nint3\n");
 
 FIXTURE(observe) {
 	struct test_steer t;
@@ -97,6 +106,25 @@ TEST_F(observe, once_where_the_ring_has_it_anyway)
 	EXPECT_EQ(TEST_REASON_IO, test_ring_record(&ring, before + 1)->reason);
 	EXPECT_EQ(0, test_ring_record(&ring, before + 1)->result);
 	test_ring_close(&ring);
+}
+
+TEST_F(observe, what_the_exit_interrupted)
+{
+	struct vitrine_rule rule = test_rule(VITRINE_ON_EXCEPTION, VITRINE_DO_OBSERVE, PF, PF);
+	struct test_ring ring;
+	struct test_steer t;
+
+	test_steer_create(&t);
+	test_steer_load(&t, GUEST_BLOB(guest_tableless));
+	test_ring_open(&ring, t.fd, 0, NR_RECORDS, 0);
+	ASSERT_EQ(0, test_ring_filter(t.fd, 0, 0, 0));
+	ASSERT_EQ(0, test_set_rules(t.fd, &rule, 1));
+	EXPECT_EQ(KVM_EXIT_SHUTDOWN, test_vcpu_run(t.vcpu));
+	ASSERT_LE(1, ring.header->head);
+	EXPECT_EQ(VECTORING_VALID | SOFT_EXCEPTION | BP,
+		  test_ring_record(&ring, 0)->vectoring_info);
+	test_ring_close(&ring);
+	test_steer_free(&t);
 }
 
 TEST_F(observe, not_for_who_does_not_steer)
