@@ -139,7 +139,7 @@ static void begin_anew(struct vitrine_vm *vm)
 	lockdep_assert_held(&clock->lock);
 	/* Before the look at that clock, so that no later news is taken for known. */
 	clock->host_generation = vitrine_clock_host_generation();
-	smp_rmb();	/* pairs with host_clock_notify() */
+	smp_rmb();	/* pairs with vitrine_clock_host_changed() */
 	clock->master = wants_master(vm) && get_moment(&now);
 	if (clock->master) {
 		clock->master_tsc = now.tsc;
@@ -314,6 +314,13 @@ static void queue_host_clock_work(struct irq_work *unused)
 
 static DEFINE_IRQ_WORK(host_clock_irq_work, queue_host_clock_work);
 
+void vitrine_clock_host_changed(void)
+{
+	smp_wmb();	/* pairs with begin_anew() */
+	WRITE_ONCE(host_generation, host_generation + 1);
+	irq_work_queue(&host_clock_irq_work);
+}
+
 /*
  * Called with each tick, so nearly always for nothing: only another clock, or the end of a sleep,
  * is news.
@@ -327,9 +334,7 @@ static int host_clock_notify(struct notifier_block *nb, unsigned long was_set, v
 		return NOTIFY_DONE;
 	WRITE_ONCE(host_uses_tsc, uses_tsc);
 	host_boot_offset = tk->offs_boot;
-	smp_wmb();	/* pairs with begin_anew() */
-	WRITE_ONCE(host_generation, host_generation + 1);
-	irq_work_queue(&host_clock_irq_work);
+	vitrine_clock_host_changed();
 	return NOTIFY_DONE;
 }
 

@@ -12,10 +12,12 @@
 #include <linux/mutex.h>
 #include <linux/reboot.h>
 #include <linux/smp.h>
+#include <asm/msr.h>
 
 #include "backend.h"
 #include "compat.h"
 #include "hardware.h"
+#include "tsc.h"
 
 /*
  * Outside cpus_read_lock(): hotplug callbacks run with that held for writing and read @users only.
@@ -24,6 +26,7 @@ static DEFINE_MUTEX(users_lock);
 static unsigned int users;		/* VMs; changed under users_lock and cpus_read_lock() */
 static bool going_down;			/* [users_lock] no new VM: the machine restarts */
 static enum cpuhp_state hotplug_state;
+static u64 asleep_since;		/* the TSC as the last CPU went to sleep */
 
 /* First failure among the CPUs, for the errno. */
 struct enable_result {
@@ -116,18 +119,27 @@ static int offline(unsigned int cpu)
 	return 0;
 }
 
-/* One CPU is left and interrupts are off; the others went through hotplug. */
+/*
+ * One CPU is left and interrupts are off; the others went through hotplug. Of user tasks, and so of
+ * those in an ioctl, only the one that asked for the sleep is not frozen.
+ */
 static int suspend(void)
 {
 	if (users)
 		vitrine_backend->cpu_disable();
+	asleep_since = rdtsc();
 	return 0;
 }
 
 static void wake(void)
 {
+	u64 now = rdtsc();
+
 	if (users && vitrine_backend->cpu_enable())
 		pr_err("root operation is lost after sleep: virtual machines end with EIO\n");
+	/* Firmware starts it anew in S3; so does a boot that wakes from disk. */
+	if (now < asleep_since)
+		vitrine_tsc_fell_back(asleep_since, now);
 }
 
 /* Interrupts are on here, unlike in the two above. */

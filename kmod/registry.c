@@ -5,7 +5,9 @@
  * innermost and spinning, is all that a look-up takes.
  */
 #include <linux/kernel.h>
+#include <linux/lockdep.h>
 #include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/refcount.h>
 #include <linux/xarray.h>
 
@@ -84,6 +86,19 @@ void vitrine_vm_for_each(void (*fn)(struct vitrine_vm *vm))
 	xa_for_each(&vms, id, vm)
 		fn(vm);
 	mutex_unlock(&registry_lock);
+}
+
+void vitrine_registry_walk_alone(void (*fn)(struct vitrine_vm *vm, void *data), void *data)
+{
+	struct vitrine_vm *vm;
+	unsigned long id;
+
+	lockdep_assert_irqs_disabled();
+	/* Who was stopped on its way to free one has taken it out before. */
+	rcu_read_lock();
+	xa_for_each(&vms, id, vm)
+		fn(vm, data);
+	rcu_read_unlock();
 }
 
 void vitrine_registry_exit(void)

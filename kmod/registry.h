@@ -28,6 +28,11 @@ struct vitrine_vm *vitrine_vm_get_next(u64 *id);
 unsigned int vitrine_vm_count(void);
 /* Calls @fn for every VM with the registry locked: none comes or goes meanwhile. Sleeps. */
 void vitrine_vm_for_each(void (*fn)(struct vitrine_vm *vm));
+/*
+ * The same where nothing else can run: one CPU, interrupts off. There the lock may be held by who
+ * cannot give it back.
+ */
+void vitrine_registry_walk_alone(void (*fn)(struct vitrine_vm *vm, void *data), void *data);
 void vitrine_registry_exit(void);
 
 #endif

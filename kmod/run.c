@@ -215,6 +215,8 @@ static noinline int serve_rare_requests(struct vitrine_vcpu *vcpu)
 		vitrine_backend->tlb_flush(vcpu);
 		preempt_enable();
 	}
+	if (take_request(vcpu, VITRINE_REQ_TSC))
+		vitrine_backend->set_tsc(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_CLOCK))
 		vitrine_kvmclock_write_page(vcpu);
 	if (take_request(vcpu, VITRINE_REQ_STEAL))

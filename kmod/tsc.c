@@ -17,6 +17,7 @@
 #include <asm/tsc.h>
 
 #include "ioctl.h"
+#include "registry.h"
 #include "regs.h"
 #include "tsc.h"
 #include "vm.h"
@@ -34,11 +35,16 @@ bool vitrine_tsc_scaling_supported __read_mostly;
  */
 static DEFINE_SPINLOCK(sync_lock);
 
+static u64 scale_by(u64 multiplier, u64 host_tsc)
+{
+	if (likely(multiplier == BIT_ULL(VITRINE_TSC_RATIO_BITS)))
+		return host_tsc;
+	return mul_u64_u64_shr(host_tsc, multiplier, VITRINE_TSC_RATIO_BITS);
+}
+
 static u64 scale(const struct vitrine_vcpu *vcpu, u64 host_tsc)
 {
-	if (likely(vcpu->tsc_multiplier == BIT_ULL(VITRINE_TSC_RATIO_BITS)))
-		return host_tsc;
-	return mul_u64_u64_shr(host_tsc, vcpu->tsc_multiplier, VITRINE_TSC_RATIO_BITS);
+	return scale_by(vcpu->tsc_multiplier, host_tsc);
 }
 
 u64 vitrine_vcpu_guest_tsc(struct vitrine_vcpu *vcpu, u64 host_tsc)
@@ -142,6 +148,46 @@ static u64 multiplier_for(u64 khz)
 	if (!vitrine_tsc_scaling_supported || khz > MAX_KHZ || khz >> 16 >= tsc_khz)
 		return 0;
 	return mul_u64_u64_div_u64(khz, BIT_ULL(VITRINE_TSC_RATIO_BITS), tsc_khz);
+}
+
+struct fall {
+	u64 before;
+	u64 after;
+};
+
+static u64 scaled_fall(const struct fall *fall, u64 multiplier)
+{
+	return scale_by(multiplier, fall->before) - scale_by(multiplier, fall->after);
+}
+
+/* Threads are frozen where they hold a vCPU's mutex but change nothing: what they own is ours. */
+static void vm_tsc_fell_back(struct vitrine_vm *vm, void *data)
+{
+	const struct fall *fall = data;
+	struct vitrine_vcpu *vcpu;
+	unsigned long index;
+
+	/* Those that come later join the others. */
+	if (vm->tsc_sync.khz)
+		vm->tsc_sync.offset += scaled_fall(fall, multiplier_for(vm->tsc_sync.khz));
+	vitrine_vm_for_each_vcpu(index, vcpu, vm) {
+		vcpu->tsc_offset += scaled_fall(fall, vcpu->tsc_multiplier);
+		/* Of an exit that waits for an answer: from here on in the new count. */
+		vcpu->exit.tsc -= fall->before - fall->after;
+		if (vcpu->lapic)
+			vitrine_lapic_tsc_fell_back(vcpu, fall->before - fall->after);
+		vitrine_vcpu_request(vcpu, VITRINE_REQ_TSC);
+	}
+}
+
+void vitrine_tsc_fell_back(u64 before, u64 after)
+{
+	struct fall fall = { .before = before, .after = after };
+
+	spin_lock(&sync_lock);
+	vitrine_registry_walk_alone(vm_tsc_fell_back, &fall);
+	spin_unlock(&sync_lock);
+	vitrine_clock_host_changed();
 }
 
 void vitrine_tsc_init_vcpu(struct vitrine_vcpu *vcpu)

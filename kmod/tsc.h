@@ -37,6 +37,12 @@ void vitrine_tsc_init_vcpu(struct vitrine_vcpu *vcpu);
 void vitrine_tsc_write(struct vitrine_vcpu *vcpu, u64 value, bool host);
 void vitrine_tsc_write_adjust(struct vitrine_vcpu *vcpu, u64 value, bool host);
 
+/*
+ * The host's TSC, @before, is @after now that it slept: every guest's goes on from where it was.
+ * The only CPU, interrupts off.
+ */
+void vitrine_tsc_fell_back(u64 before, u64 after);
+
 extern const struct vitrine_ioctl vitrine_tsc_vm_ioctls[];	/* GET/SET_TSC_KHZ of the VM */
 /* GET/SET_TSC_KHZ of a vCPU, its device attributes */
 extern const struct vitrine_ioctl vitrine_tsc_vcpu_ioctls[];

@@ -70,6 +70,7 @@ enum vitrine_request {
 	VITRINE_REQ_MSR_FILTER, /* the VM's MSR filter is another one */
 	VITRINE_REQ_DEBUG_EXIT, /* a step or breakpoint of the VMM's: KVM_EXIT_DEBUG */
 	VITRINE_REQ_CLOCK, /* the kvmclock page is out of date */
+	VITRINE_REQ_TSC, /* vcpu->tsc_offset is another one */
 	VITRINE_REQ_STEAL, /* so is the page of MSR_KVM_STEAL_TIME */
 	VITRINE_REQ_DIRTY_RING, /* the ring may be full: KVM_EXIT_DIRTY_RING_FULL */
 	VITRINE_REQ_LOG_MODE, /* hardware begins or ends to log writes */

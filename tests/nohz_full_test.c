@@ -3,7 +3,7 @@
  * A guest on a CPU of which the kernel tracks context instead of ticking (nohz_full): its time is
  * the guest's, and grace periods of RCU do not wait for it.
  *
- * lab: --cpus 2 --memory 512 --append nohz_full=1 --append rcu_nocbs=1
+ * lab: --cpus 2 --memory 512 --append nohz_full=1 --append clearcpuid=xsaves,xsavec,tsc_adjust
  * build: -lpthread
  */
 #include <stdio.h>

@@ -134,6 +134,8 @@ void vitrine_lapic_set_sipi(struct vitrine_vcpu *vcpu);
 void vitrine_lapic_set_sipi_vector(struct vitrine_vcpu *vcpu, u8 vector);
 /* TSC of the guest changed its offset: armed deadline timers are re-armed. */
 void vitrine_lapic_tsc_changed(struct vitrine_vcpu *vcpu);
+/* The host's fell back by @ticks, the guest's did not. Interrupts off, nobody else runs. */
+void vitrine_lapic_tsc_fell_back(struct vitrine_vcpu *vcpu, u64 ticks);
 /*
  * pv_ipi.c, KVM_HC_SEND_IPI: @arg is two words of a set, @word_bits in each, the id of its first
  * bit, and what goes into the lower half of ICR. How many took it, or -KVM_E*.

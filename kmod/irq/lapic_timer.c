@@ -264,6 +264,16 @@ void vitrine_lapic_tsc_changed(struct vitrine_vcpu *vcpu)
 	vitrine_lapic_set_tsc_deadline(vcpu, vitrine_lapic_get_tsc_deadline(vcpu));
 }
 
+/* What is due is as far away as it was, and so is a timer of the host's that is armed for it. */
+void vitrine_lapic_tsc_fell_back(struct vitrine_vcpu *vcpu, u64 ticks)
+{
+	u64 *deadline = &vcpu->lapic->timer.host_deadline;
+
+	*deadline = *deadline > ticks ? *deadline - ticks : 1;
+	if (vcpu->deadline_tsc)
+		vcpu->deadline_tsc = *deadline;
+}
+
 void vitrine_lapic_timer_restore(struct vitrine_lapic *lapic, u32 count)
 {
 	struct vitrine_lapic_timer *timer = &lapic->timer;

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A machine whose TSC starts anew in its sleep, as firmware does it in S3: the guests' goes on. The
+ * kernel must not see IA32_TSC_ADJUST, with which it would put the emulated CPU's right again.
+ *
+ * lab: --cpus 2 --memory 512 --append nohz_full=1 --append clearcpuid=xsaves,xsavec,tsc_adjust
+ * build: -lpthread
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "kselftest_harness.h"
+#include "lib/apic.h"
+#include "lib/host.h"
+#include "lib/irq.h"
+#include "lib/vm.h"
+
+#define MSR_TSC		0x10
+#define VECTOR		0x80
+#define FALL_S		3	/* at least: what comes below is less than that */
+#define LONGEST_S	20	/* of a sleep and what is around it */
+#define CLOCK_LIMIT_NS	(LONGEST_S * 1000000000ull)
+
+enum { OUTSIDE, HALTED, OTHER, CPUS };
+
+FIXTURE(tsc) {
+	struct test_vm *vm;
+	struct test_vcpu *vcpu[CPUS];
+	uint64_t deadline[CPUS];
+	uint64_t second;	/* in ticks, the host's and the guests' */
+};
+
+FIXTURE_SETUP(tsc)
+{
+	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
+	int i;
+
+	self->vm = test_vm_create_irqchip();
+	for (i = 0; i < CPUS; i++) {
+		self->vcpu[i] = test_vcpu_create(self->vm, i);
+		apic_set_cpuid(self->vcpu[i]);
+		ASSERT_EQ(0, ioctl(self->vcpu[i]->fd, KVM_SET_MP_STATE, &runnable));
+		test_irq_start(self->vcpu[i], i, TEST_EOI_X2APIC);
+	}
+	self->second = ioctl(self->vcpu[0]->fd, KVM_GET_TSC_KHZ, 0) * 1000ull;
+}
+
+FIXTURE_TEARDOWN(tsc)
+{
+	int i;
+
+	for (i = 0; i < CPUS; i++)
+		test_vcpu_free(self->vcpu[i]);
+	test_vm_free(self->vm);
+}
+
+static uint64_t clock_ns(struct test_vm *vm)
+{
+	struct kvm_clock_data data = {};
+
+	if (ioctl(vm->fd, KVM_GET_CLOCK, &data))
+		test_die("KVM_GET_CLOCK: %m");
+	return data.clock;
+}
+
+static uint64_t offset_of(struct test_vcpu *vcpu)
+{
+	uint64_t offset = 0;
+	struct kvm_device_attr attr = { .group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET,
+					.addr = (uintptr_t)&offset };
+
+	if (ioctl(vcpu->fd, KVM_GET_DEVICE_ATTR, &attr))
+		test_die("KVM_VCPU_TSC_OFFSET: %m");
+	return offset;
+}
+
+/* The guest's deadline, @ticks from now. */
+static uint64_t arm(struct test_vcpu *vcpu, uint64_t ticks)
+{
+	uint64_t deadline;
+
+	apic_enable_x2(vcpu);
+	apic_set_x2(vcpu, APIC_LVTT, LVT_DEADLINE | VECTOR);
+	deadline = test_irq_rdtsc(vcpu) + ticks;
+	test_irq_set_msr(vcpu, TEST_MSR_TSC_DEADLINE, deadline);
+	return deadline;
+}
+
+/* In KVM_RUN, which the sleep ends with EINTR. */
+static void *halt(void *arg)
+{
+	struct test_vcpu *vcpu = arg;
+	int ret;
+
+	do {
+		ret = ioctl(vcpu->fd, KVM_RUN, 0);
+	} while (ret && errno == EINTR);
+	return NULL;
+}
+
+TEST_F(tsc, goes_on)
+{
+	uint64_t limit = LONGEST_S * self->second, host, guest, clock, value;
+	struct test_vcpu *late;
+	pthread_t thread;
+	int i;
+
+	/* It may have fallen back before. */
+	while (__rdtsc() < (FALL_S + 1) * self->second)
+		usleep(100000);
+	self->deadline[OUTSIDE] = arm(self->vcpu[OUTSIDE], self->second);
+	self->deadline[HALTED] = arm(self->vcpu[HALTED], self->second);
+	test_irq_begin_halt(self->vcpu[HALTED]);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, halt, self->vcpu[HALTED]));
+	guest = test_irq_rdtsc(self->vcpu[OTHER]);
+	clock = clock_ns(self->vm);
+	host = __rdtsc();
+	ASSERT_EQ(0, host_write("/sys/power/state", "mem"));
+	/* Or nothing that follows would mean anything. */
+	ASSERT_LT(__rdtsc(), host - FALL_S * self->second);
+
+	/* To the VMM before any RUN, then by the hardware of the same vCPU. */
+	ASSERT_EQ(1, test_vcpu_get_msr(self->vcpu[OTHER], MSR_TSC, &value));
+	EXPECT_GT(value, guest);
+	EXPECT_LT(value, guest + limit);
+	guest = test_irq_rdtsc(self->vcpu[OTHER]);
+	EXPECT_GT(guest, value);
+	EXPECT_LT(guest, value + limit);
+
+	value = clock_ns(self->vm);
+	EXPECT_GT(value, clock);
+	EXPECT_LT(value, clock + CLOCK_LIMIT_NS);
+
+	/* Neither lost nor early. */
+	test_irq_halt(self->vcpu[OUTSIDE]);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	ASSERT_TRUE(test_vcpu_is_at(self->vcpu[HALTED], TEST_PORT_SYNC));
+	for (i = OUTSIDE; i <= HALTED; i++) {
+		value = test_irq_rdtsc(self->vcpu[i]);
+		EXPECT_GE(value, self->deadline[i]);
+		EXPECT_LT(value, self->deadline[i] + limit);
+		ASSERT_EQ(1, test_irq_count(self->vcpu[i]));
+		EXPECT_EQ(VECTOR, test_irq_vector(self->vcpu[i], 0));
+	}
+
+	/* One that comes now is in step, which it is not on KVM. */
+	if (test_on_kvm())
+		return;
+	late = test_vcpu_create(self->vm, CPUS);
+	EXPECT_EQ(offset_of(late), offset_of(self->vcpu[OUTSIDE]));
+	EXPECT_EQ(offset_of(late), offset_of(self->vcpu[HALTED]));
+	EXPECT_EQ(offset_of(late), offset_of(self->vcpu[OTHER]));
+	test_vcpu_free(late);
+}
+
+TEST_HARNESS_MAIN
