@@ -17,6 +17,7 @@
 #include <asm/tsc.h>
 
 #include "ioctl.h"
+#include "monitor/steer.h"
 #include "registry.h"
 #include "regs.h"
 #include "tsc.h"
@@ -25,7 +26,6 @@
 /* Deviation that is within what crystals and their calibration differ by: no need to scale. */
 #define TOLERANCE_PPM	250
 #define MAX_KHZ		100000000ULL
-#define MAX_ELAPSED_NS	(365ULL * 86400 * NSEC_PER_SEC)
 
 bool vitrine_tsc_scaling_supported __read_mostly;
 
@@ -33,7 +33,7 @@ bool vitrine_tsc_scaling_supported __read_mostly;
  * Of every vm->tsc_sync: they are written a few times in a VM's life, also while it is being
  * created.
  */
-static DEFINE_SPINLOCK(sync_lock);
+static DEFINE_RAW_SPINLOCK(sync_lock);
 
 static u64 scale_by(u64 multiplier, u64 host_tsc)
 {
@@ -68,13 +68,11 @@ static void set_offset(struct vitrine_vcpu *vcpu, u64 offset)
 }
 
 /* Who is written as a moment from now on joins this one. */
-static void lead(struct vitrine_vcpu *vcpu, u64 value, u64 offset)
+static void lead(struct vitrine_vcpu *vcpu, u64 offset)
 {
 	lockdep_assert_held(&sync_lock);
 	vcpu->vm->tsc_sync = (struct vitrine_tsc_sync) {
 		.khz = vcpu->tsc_khz,
-		.value = value,
-		.when_ns = ktime_get_boottime_ns(),
 		.offset = offset,
 	};
 }
@@ -83,14 +81,12 @@ static void lead(struct vitrine_vcpu *vcpu, u64 value, u64 offset)
 static bool means_same_moment(const struct vitrine_vcpu *vcpu, u64 value)
 {
 	const struct vitrine_tsc_sync *sync = &vcpu->vm->tsc_sync;
-	u64 second = vcpu->tsc_khz * 1000;
-	u64 elapsed_ns, now;
+	u64 second = vcpu->tsc_khz * 1000, now;
 
 	lockdep_assert_held(&sync_lock);
 	if (sync->khz != vcpu->tsc_khz)
 		return false;
-	elapsed_ns = min_t(u64, ktime_get_boottime_ns() - sync->when_ns, MAX_ELAPSED_NS);
-	now = sync->value + mul_u64_u64_div_u64(elapsed_ns, vcpu->tsc_khz, NSEC_PER_MSEC);
+	now = scale(vcpu, rdtsc()) + sync->offset;
 	return !value || (value < now + second && value + second > now);
 }
 
@@ -102,14 +98,14 @@ static u64 join_or_lead(struct vitrine_vcpu *vcpu, u64 value)
 {
 	u64 offset;
 
-	spin_lock(&sync_lock);
+	raw_spin_lock(&sync_lock);
 	if (means_same_moment(vcpu, value)) {
 		offset = vcpu->vm->tsc_sync.offset;
 	} else {
 		offset = value - scale(vcpu, rdtsc());
-		lead(vcpu, value, offset);
+		lead(vcpu, offset);
 	}
-	spin_unlock(&sync_lock);
+	raw_spin_unlock(&sync_lock);
 	return offset;
 }
 
@@ -160,10 +156,14 @@ static u64 scaled_fall(const struct fall *fall, u64 multiplier)
 	return scale_by(multiplier, fall->before) - scale_by(multiplier, fall->after);
 }
 
-/* Threads are frozen where they hold a vCPU's mutex but change nothing: what they own is ours. */
+/*
+ * Threads are frozen where they hold a vCPU's mutex but change nothing: what they own is ours. Of
+ * the last exit goes with the count what is compared with a later reading.
+ */
 static void vm_tsc_fell_back(struct vitrine_vm *vm, void *data)
 {
 	const struct fall *fall = data;
+	u64 ticks = fall->before - fall->after;
 	struct vitrine_vcpu *vcpu;
 	unsigned long index;
 
@@ -172,10 +172,12 @@ static void vm_tsc_fell_back(struct vitrine_vm *vm, void *data)
 		vm->tsc_sync.offset += scaled_fall(fall, multiplier_for(vm->tsc_sync.khz));
 	vitrine_vm_for_each_vcpu(index, vcpu, vm) {
 		vcpu->tsc_offset += scaled_fall(fall, vcpu->tsc_multiplier);
-		/* Of an exit that waits for an answer: from here on in the new count. */
-		vcpu->exit.tsc -= fall->before - fall->after;
+		vcpu->exit.entry_tsc -= ticks;
+		vcpu->exit.tsc -= ticks;
+		if (vcpu->ask)
+			vcpu->ask->event.tsc -= ticks;
 		if (vcpu->lapic)
-			vitrine_lapic_tsc_fell_back(vcpu, fall->before - fall->after);
+			vitrine_lapic_tsc_fell_back(vcpu, ticks);
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_TSC);
 	}
 }
@@ -184,9 +186,9 @@ void vitrine_tsc_fell_back(u64 before, u64 after)
 {
 	struct fall fall = { .before = before, .after = after };
 
-	spin_lock(&sync_lock);
+	raw_spin_lock(&sync_lock);
 	vitrine_registry_walk_alone(vm_tsc_fell_back, &fall);
-	spin_unlock(&sync_lock);
+	raw_spin_unlock(&sync_lock);
 	vitrine_clock_host_changed();
 }
 
@@ -291,9 +293,9 @@ static long tsc_ioctl_set_attr(void *obj, struct vitrine_ioctl_arg *arg)
 		return ret;
 	if (get_user(offset, (u64 __user *)u64_to_user_ptr(attr->addr)))
 		return -EFAULT;
-	spin_lock(&sync_lock);
-	lead(vcpu, scale(vcpu, rdtsc()) + offset, offset);
-	spin_unlock(&sync_lock);
+	raw_spin_lock(&sync_lock);
+	lead(vcpu, offset);
+	raw_spin_unlock(&sync_lock);
 	set_offset(vcpu, offset);
 	return 0;
 }

@@ -14,14 +14,10 @@ struct vitrine_vcpu;
 /**
  * struct vitrine_tsc_sync - the last write of a TSC by the VMM that began a new time
  * @khz: virtual frequency of the vCPU that was written; 0 before the first
- * @value: what was written
- * @when_ns: boot time at that moment
  * @offset: what the vCPUs that agree with it have as their offset
  */
 struct vitrine_tsc_sync {
 	u64 khz;
-	u64 value;
-	u64 when_ns;
 	u64 offset;
 };
 

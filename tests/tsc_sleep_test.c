@@ -7,6 +7,7 @@
  * build: -lpthread
  */
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include "lib/apic.h"
 #include "lib/host.h"
 #include "lib/irq.h"
+#include "lib/steer.h"
 #include "lib/vm.h"
 
 #define MSR_TSC		0x10
@@ -23,6 +25,8 @@
 #define FALL_S		3	/* at least: what comes below is less than that */
 #define LONGEST_S	20	/* of a sleep and what is around it */
 #define CLOCK_LIMIT_NS	(LONGEST_S * 1000000000ull)
+
+GUEST_CODE(guest_cpuid, GUEST_SYNC "xor %eax, %eax\ncpuid\n" GUEST_SYNC);
 
 enum { OUTSIDE, HALTED, OTHER, CPUS };
 
@@ -90,7 +94,7 @@ static uint64_t arm(struct test_vcpu *vcpu, uint64_t ticks)
 }
 
 /* In KVM_RUN, which the sleep ends with EINTR. */
-static void *halt(void *arg)
+static void *wait_in_run(void *arg)
 {
 	struct test_vcpu *vcpu = arg;
 	int ret;
@@ -101,26 +105,38 @@ static void *halt(void *arg)
 	return NULL;
 }
 
+/* To sleep and awake again: the host's TSC is at least so many ticks behind where it was. */
+static void fall_back(struct __test_metadata *_metadata, uint64_t ticks)
+{
+	uint64_t before = __rdtsc();
+
+	ASSERT_EQ(0, host_write("/sys/power/state", "mem"));
+	/* Or nothing that follows would mean anything. */
+	ASSERT_LT(__rdtsc(), before - ticks);
+}
+
+/* It may have fallen back before. */
+static void let_it_grow(uint64_t ticks)
+{
+	while (__rdtsc() < ticks + ticks / 2)
+		usleep(100000);
+}
+
 TEST_F(tsc, goes_on)
 {
-	uint64_t limit = LONGEST_S * self->second, host, guest, clock, value;
+	uint64_t limit = LONGEST_S * self->second, guest, clock, value;
 	struct test_vcpu *late;
 	pthread_t thread;
 	int i;
 
-	/* It may have fallen back before. */
-	while (__rdtsc() < (FALL_S + 1) * self->second)
-		usleep(100000);
+	let_it_grow(FALL_S * self->second);
 	self->deadline[OUTSIDE] = arm(self->vcpu[OUTSIDE], self->second);
 	self->deadline[HALTED] = arm(self->vcpu[HALTED], self->second);
 	test_irq_begin_halt(self->vcpu[HALTED]);
-	ASSERT_EQ(0, pthread_create(&thread, NULL, halt, self->vcpu[HALTED]));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_in_run, self->vcpu[HALTED]));
 	guest = test_irq_rdtsc(self->vcpu[OTHER]);
 	clock = clock_ns(self->vm);
-	host = __rdtsc();
-	ASSERT_EQ(0, host_write("/sys/power/state", "mem"));
-	/* Or nothing that follows would mean anything. */
-	ASSERT_LT(__rdtsc(), host - FALL_S * self->second);
+	fall_back(_metadata, FALL_S * self->second);
 
 	/* To the VMM before any RUN, then by the hardware of the same vCPU. */
 	ASSERT_EQ(1, test_vcpu_get_msr(self->vcpu[OTHER], MSR_TSC, &value));
@@ -154,6 +170,45 @@ TEST_F(tsc, goes_on)
 	EXPECT_EQ(offset_of(late), offset_of(self->vcpu[HALTED]));
 	EXPECT_EQ(offset_of(late), offset_of(self->vcpu[OTHER]));
 	test_vcpu_free(late);
+
+	/* So is who is given what another shows; a write of another moment is obeyed. */
+	ASSERT_EQ(1, test_vcpu_get_msr(self->vcpu[OTHER], MSR_TSC, &value));
+	EXPECT_EQ(1, test_vcpu_set_msr(self->vcpu[HALTED], MSR_TSC, value));
+	EXPECT_EQ(offset_of(self->vcpu[HALTED]), offset_of(self->vcpu[OTHER]));
+	EXPECT_EQ(1, test_vcpu_set_msr(self->vcpu[HALTED], MSR_TSC, value + limit));
+	ASSERT_EQ(1, test_vcpu_get_msr(self->vcpu[HALTED], MSR_TSC, &value));
+	EXPECT_GE(value, guest + limit);
+}
+
+/* What a monitor is told of an exit that was before goes by the same count as all that it reads. */
+TEST(event_of_before)
+{
+	struct vitrine_rule rule = test_rule(VITRINE_ON_CPUID, VITRINE_DO_ASK, 0, 0);
+	uint64_t second, before;
+	struct vitrine_exit_event event;
+	struct test_steer steer;
+	struct pollfd waiting;
+
+	if (test_on_kvm())
+		SKIP(return, "KVM has no monitors");
+	test_steer_create(&steer);
+	second = ioctl(steer.vcpu->fd, KVM_GET_TSC_KHZ, 0) * 1000ull;
+	test_steer_load(&steer, GUEST_BLOB(guest_cpuid));
+	ASSERT_EQ(0, test_set_rules(steer.fd, &rule, 1));
+	let_it_grow(FALL_S * second);
+	ASSERT_EQ(0, pthread_create(&steer.runner, NULL, wait_in_run, steer.vcpu));
+	waiting = (struct pollfd){ .fd = steer.fd, .events = POLLIN };
+	ASSERT_EQ(1, poll(&waiting, 1, TEST_LONG_MS));
+	before = __rdtsc();
+	fall_back(_metadata, FALL_S * second);
+	ASSERT_EQ(0, test_next_event(steer.fd, &event, TEST_LONG_MS));
+	/* Below zero, that is, where the machine was not up for long before it slept. */
+	EXPECT_LT((int64_t)(event.tsc - __rdtsc()), 0);
+	EXPECT_LT(__rdtsc() - event.tsc, before);
+	ASSERT_EQ(0, test_answer(steer.fd, event.seq, VITRINE_GO_ON));
+	ASSERT_EQ(0, pthread_join(steer.runner, NULL));
+	EXPECT_TRUE(test_vcpu_is_at(steer.vcpu, TEST_PORT_SYNC));
+	test_steer_free(&steer);
 }
 
 TEST_HARNESS_MAIN

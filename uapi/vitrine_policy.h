@@ -220,7 +220,8 @@ struct vitrine_guest_regs {
  * @reserved: zero
  * @key: @sub: @value: as in the table above
  * @reason: @qualification: the raw exit
- * @tsc: host TSC right after the exit
+ * @tsc: host TSC right after the exit; where that starts anew in the host's sleep, as if it always
+ *	had been so, maybe below zero
  * @cr0: @cr3: @cr4: @efer: control registers as the guest sees them
  * @regs: general registers, RIP at the instruction (behind it after VITRINE_DO_TELL)
  */
