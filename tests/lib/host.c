@@ -64,6 +64,20 @@ long host_meminfo_kib(const char *name)
 	return found;
 }
 
+bool host_keeps_freed_memory(void)
+{
+	FILE *symbols = fopen("/proc/kallsyms", "re");
+	char name[128];
+	bool found = false;
+
+	if (!symbols)
+		return false;
+	while (!found && fscanf(symbols, "%*s %*s %127s%*[^\n]", name) == 1)
+		found = !strcmp(name, "kasan_quarantine_put");
+	fclose(symbols);
+	return found;
+}
+
 uint64_t host_seed(void)
 {
 	const char *text = getenv("TEST_SEED");

@@ -5,6 +5,7 @@
 #ifndef TESTS_LIB_HOST_H
 #define TESTS_LIB_HOST_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define HOST_MODULE	"vitrine"
@@ -19,6 +20,8 @@ int host_module_users(void);
 int host_module_unload(void);
 /* MemAvailable, or another line of /proc/meminfo, in KiB. */
 long host_meminfo_kib(const char *name);
+/* KASAN puts what is freed aside: free memory says nothing of leaks then, kmemleak does. */
+bool host_keeps_freed_memory(void);
 /* TEST_SEED of the environment or a fixed one, printed so that a failure can be had again. */
 uint64_t host_seed(void);
 uint64_t host_random(uint64_t *state);
