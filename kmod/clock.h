@@ -62,7 +62,10 @@ void vitrine_clock_add_vcpu(struct vitrine_vcpu *vcpu);
  */
 void vitrine_clock_update(struct vitrine_vm *vm, bool always);
 void vitrine_clock_use_old_msr(struct vitrine_vm *vm, bool old);
-/* The host's TSC fell back in its sleep: every VM's clock begins anew, soon. No tick comes meanwhile. */
+/*
+ * The host's TSC fell back in its sleep: every VM's clock begins anew, soon. No tick may come
+ * meanwhile.
+ */
 void vitrine_clock_host_changed(void);
 int vitrine_clock_module_init(void);
 void vitrine_clock_module_exit(void);
