@@ -356,15 +356,19 @@ struct hog {
 	atomic_uint seen;	/* times it ran while the vCPU said that it does not */
 };
 
+/* Asks for a flush as guests do: only of who waits at that very moment. */
 static void *hog_thread(void *arg)
 {
 	struct hog *hog = arg;
+	uint8_t state;
 
-	while (!hog->stop)
-		if (__atomic_load_n(&hog->page->preempted, __ATOMIC_RELAXED) & PREEMPTED) {
-			__atomic_fetch_or(&hog->page->preempted, FLUSH_TLB, __ATOMIC_RELAXED);
+	while (!hog->stop) {
+		state = PREEMPTED;
+		if (__atomic_compare_exchange_n(&hog->page->preempted, &state,
+						PREEMPTED | FLUSH_TLB, false, __ATOMIC_RELAXED,
+						__ATOMIC_RELAXED) || state & PREEMPTED)
 			hog->seen++;
-		}
+	}
 	return NULL;
 }
 
