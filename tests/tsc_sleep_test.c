@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <x86intrin.h>
@@ -27,6 +29,9 @@
 #define CLOCK_LIMIT_NS	(LONGEST_S * 1000000000ull)
 
 GUEST_CODE(guest_cpuid, GUEST_SYNC "xor %eax, %eax\ncpuid\n" GUEST_SYNC);
+
+/* Shows the byte that the test has put there. */
+GUEST_CODE(guest_show, "1: mov 0x10000, %al\nout %al, $0x42\njmp 1b\n");
 
 enum { OUTSIDE, HALTED, OTHER, CPUS };
 
@@ -208,6 +213,58 @@ TEST(event_of_before)
 	ASSERT_EQ(0, test_answer(steer.fd, event.seq, VITRINE_GO_ON));
 	ASSERT_EQ(0, pthread_join(steer.runner, NULL));
 	EXPECT_TRUE(test_vcpu_is_at(steer.vcpu, TEST_PORT_SYNC));
+	test_steer_free(&steer);
+}
+
+static void *run_slowly(void *arg)
+{
+	struct test_steer *steer = arg;
+	int ret;
+
+	do {
+		ret = ioctl(steer->vcpu->fd, KVM_RUN, 0);
+		usleep(1000);
+	} while (!steer->error && (!ret || errno == EINTR));
+	return NULL;
+}
+
+/* What it shows is in the order of two counts, and does not wait for the second to catch up. */
+TEST(tool_traces_on)
+{
+	static char text[1 << 20];
+	struct test_steer steer;
+	char command[128];
+	uint64_t second;
+	uint8_t *byte;
+	size_t have;
+	FILE *tool;
+
+	if (test_on_kvm())
+		SKIP(return, "KVM has no monitors");
+	test_steer_create(&steer);
+	second = ioctl(steer.vcpu->fd, KVM_GET_TSC_KHZ, 0) * 1000ull;
+	test_vcpu_long_mode(steer.vcpu, GUEST_BLOB(guest_show));
+	byte = test_vm_hva(steer.vm, TEST_DATA_GPA);
+	*byte = 0x77;
+	steer.error = 0;
+	ASSERT_EQ(0, pthread_create(&steer.runner, NULL, run_slowly, &steer));
+	let_it_grow(FALL_S * second);
+	snprintf(command, sizeof(command), "timeout -s INT 2 vitrine trace --no-insn %llu 2>&1",
+		 (unsigned long long)steer.vm_id);
+	tool = popen(command, "re");
+	ASSERT_NE(NULL, tool);
+	usleep(500000);
+	fall_back(_metadata, FALL_S * second);
+	*byte = 0x99;
+	have = fread(text, 1, sizeof(text) - 1, tool);
+	text[have] = 0;
+	pclose(tool);
+	EXPECT_NE(NULL, strstr(text, "value 0x77\n"));
+	EXPECT_NE(NULL, strstr(text, "value 0x99\n"));
+	if (!_metadata->passed)
+		printf("# %s\n", text);
+	steer.error = 1;
+	pthread_join(steer.runner, NULL);
 	test_steer_free(&steer);
 }
 

@@ -21,6 +21,7 @@
 #define MAX_VCPUS	1024
 #define LOOK_MS		50	/* for new vCPUs, and for records below the wakeup */
 #define MORE_VCPUS	32	/* are to have room, too, when one comes */
+#define LOOK_MAX_MS	1000	/* one look for what there is takes less */
 
 /* A ring, and its oldest record that was not shown. */
 struct source {
@@ -39,7 +40,9 @@ struct trace {
 	bool is_full;		/* which was said */
 	uint64_t shown;
 	uint64_t first_tsc;
-	uint64_t end_tsc;	/* of the time that was asked for; 0 without */
+	uint64_t end_tsc;	/* of the time that was asked for; 0 without, or after a sleep */
+	uint64_t now_tsc;	/* at the last look, */
+	bool slept;		/* and it was ahead of this one */
 	uint32_t tsc_khz;
 	struct trace_chrome chrome;	/* .to is NULL without --output */
 	struct trace_totals totals;
@@ -178,11 +181,31 @@ static int wait_ms(const struct trace *trace)
 	return left_ms <= 0 ? 0 : left_ms < LOOK_MS ? (int)left_ms + 1 : LOOK_MS;
 }
 
+/* Before the host slept, where its TSC starts anew in that? All of those are there at once. */
+static bool before_sleep(const struct trace *trace, const struct vitrine_record *record)
+{
+	return trace->slept &&
+	       record->exit_tsc > trace->now_tsc + (uint64_t)LOOK_MAX_MS * trace->tsc_khz;
+}
+
+static bool is_older(const struct trace *trace, const struct vitrine_record *record,
+		     const struct vitrine_record *than)
+{
+	bool before = before_sleep(trace, record);
+
+	return before == before_sleep(trace, than) ? record->exit_tsc < than->exit_tsc : before;
+}
+
 /* What there is now, the oldest of all rings first. The guest may be faster than this. */
 static void drain(struct trace *trace)
 {
 	uint64_t end_tsc = __rdtsc();
 
+	trace->slept = end_tsc < trace->now_tsc;
+	trace->now_tsc = end_tsc;
+	/* The clock, which did not count the sleep, still says when it is over. */
+	if (trace->slept)
+		trace->end_tsc = 0;
 	if (trace->end_tsc && trace->end_tsc < end_tsc)
 		end_tsc = trace->end_tsc;
 	while (!is_enough(trace)) {
@@ -195,12 +218,14 @@ static void drain(struct trace *trace)
 				continue;
 			if (!source->has)
 				source->has = vitrine_ring_read(source->ring, &source->record);
-			if (source->has && (oldest == trace->nr ||
-					    source->record.exit_tsc <
-					    trace->sources[oldest]->record.exit_tsc))
+			if (source->has &&
+			    (oldest == trace->nr || is_older(trace, &source->record,
+							     &trace->sources[oldest]->record)))
 				oldest = i;
 		}
-		if (oldest == trace->nr || trace->sources[oldest]->record.exit_tsc > end_tsc)
+		if (oldest == trace->nr ||
+		    (trace->sources[oldest]->record.exit_tsc > end_tsc &&
+		     !before_sleep(trace, &trace->sources[oldest]->record)))
 			break;
 		trace->sources[oldest]->has = false;
 		if (wanted(&trace->options, &trace->sources[oldest]->record))
