@@ -313,8 +313,8 @@ struct vitrine_ring_header {
  * @qualification: exit qualification
  * @gpa: guest-physical address of an EPT violation or misconfiguration, else 0
  * @rip: @rflags: @cr3: the guest's
- * @entry_tsc: the host's TSC before the guest was entered,
- * @exit_tsc: and when it was left again
+ * @entry_tsc: the host's TSC before the guest was entered, and
+ * @exit_tsc: when it was left again; on most machines a sleep (S3) of the host's starts it anew
  * @handler_ticks: what handling it took in the kernel, without recording it
  * @regs: by their number in instructions: RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15
  * @insn: bytes at RIP, with VITRINE_RING_INSN
