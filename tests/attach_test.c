@@ -36,7 +36,7 @@ FIXTURE(attach) {
 FIXTURE_SETUP(attach)
 {
 	if (test_on_kvm())
-		SKIP(return, "KVM has no monitors");
+		SKIP(TEST_NOT_AT_ALL, "KVM has no monitors");
 	self->vm = test_vm_create();
 	self->id = test_vm_id(self->vm);
 }

@@ -63,7 +63,7 @@ static void set_parameter(const char *name, uint64_t value)
 FIXTURE_SETUP(halt_poll)
 {
 	if (test_on_kvm())
-		SKIP(return, "KVM's are another module's parameters and counters");
+		SKIP(TEST_NOT_AT_ALL, "KVM's are another module's parameters and counters");
 	for (unsigned int i = 0; i < 4; i++)
 		self->saved[i] = parameter(parameters[i]);
 	self->vm = test_vm_create_irqchip();

@@ -198,11 +198,11 @@ FIXTURE_SETUP(host_msr)
 {
 	self->vm = NULL;
 	if (!__builtin_cpu_supports("avx2"))
-		SKIP(return, "this machine's CPU has no AVX2");
+		SKIP(TEST_NOT_AT_ALL, "this machine's CPU has no AVX2");
 	pin(0, 0);
 	ASSERT_EQ(0, syscall(SYS_arch_prctl, ARCH_SET_GS, 0x7654321000ul));
 	if (system("modprobe msr") || !msr_file_open(&self->msr, 0))
-		SKIP(return, "no msr driver here");
+		SKIP(TEST_NOT_AT_ALL, "no msr driver here");
 	self->cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	if (self->cpus > MAX_CPUS)
 		self->cpus = MAX_CPUS;

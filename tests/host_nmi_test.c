@@ -97,7 +97,7 @@ FIXTURE_SETUP(nmi)
 	int cpu;
 
 	if (test_on_kvm())
-		SKIP(return, "KVM's guests with interrupts off would hold this lab");
+		SKIP(TEST_NOT_AT_ALL, "KVM's guests with interrupts off would hold this lab");
 	self->cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	if (self->cpus > MAX_CPUS)
 		self->cpus = MAX_CPUS;

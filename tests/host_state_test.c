@@ -253,7 +253,7 @@ FIXTURE(host_state) {
 FIXTURE_SETUP(host_state)
 {
 	if (!__builtin_cpu_supports("avx"))
-		SKIP(return, "no AVX");
+		SKIP(TEST_NOT_AT_ALL, "no AVX");
 	pin();
 	self->neighbour = (struct neighbour){};
 	self->vm = test_vm_create();

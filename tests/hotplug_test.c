@@ -69,7 +69,7 @@ FIXTURE_SETUP(hotplug)
 	int i;
 
 	if (access("/sys/devices/system/cpu/cpu1/online", W_OK))
-		SKIP(return, "one CPU only, or none that can go offline");
+		SKIP(TEST_NOT_AT_ALL, "one CPU only, or none that can go offline");
 	for (i = 0; i < RUNNERS; i++) {
 		self->runner[i] = (struct runner){};
 		ASSERT_EQ(0, pthread_create(&self->runner[i].thread, NULL, run, &self->runner[i]));

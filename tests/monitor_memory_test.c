@@ -46,7 +46,7 @@ FIXTURE(memory) {
 FIXTURE_SETUP(memory)
 {
 	if (test_on_kvm())
-		SKIP(return, "KVM has no monitors");
+		SKIP(TEST_NOT_AT_ALL, "KVM has no monitors");
 	self->vm = test_vm_create();
 	self->vcpu = test_vcpu_create(self->vm, 0);
 	test_vcpu_set_supported_cpuid(self->vcpu);

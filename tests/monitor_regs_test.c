@@ -49,7 +49,7 @@ FIXTURE(regs) {
 FIXTURE_SETUP(regs)
 {
 	if (test_on_kvm())
-		SKIP(return, "KVM has no monitors");
+		SKIP(TEST_NOT_AT_ALL, "KVM has no monitors");
 	test_steer_create(&self->t);
 	self->observer = test_attach(self->t.vm->dev_fd, self->t.vm_id, 0);
 	self->controller = test_attach(self->t.vm->dev_fd, self->t.vm_id, VITRINE_ATTACH_CONTROL);

@@ -81,7 +81,7 @@ static uint64_t now_ms(void)
 FIXTURE_SETUP(quiet)
 {
 	if (!is_quiet())
-		SKIP(return, "this kernel has not been told nohz_full=%d", QUIET_CPU);
+		SKIP(TEST_NOT_AT_ALL, "this kernel has not been told nohz_full=%d", QUIET_CPU);
 	test_guest_start(&self->guest, QUIET_CPU, KVM_EXIT_UNKNOWN, variant->code,
 			 variant->end - variant->code);
 	while (!test_guest_count(&self->guest))

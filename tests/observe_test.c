@@ -35,7 +35,7 @@ FIXTURE(observe) {
 FIXTURE_SETUP(observe)
 {
 	if (test_on_kvm())
-		SKIP(return, "KVM has no monitors");
+		SKIP(TEST_NOT_AT_ALL, "KVM has no monitors");
 	test_steer_create(&self->t);
 	test_steer_load(&self->t, GUEST_BLOB(guest_mixed));
 }

@@ -35,7 +35,7 @@ FIXTURE(ring) {
 FIXTURE_SETUP(ring)
 {
 	if (test_on_kvm())
-		SKIP(return, "KVM has no monitors");
+		SKIP(TEST_NOT_AT_ALL, "KVM has no monitors");
 	self->vm = test_vm_create();
 	self->vcpu = test_vcpu_create(self->vm, 7);
 	test_vcpu_set_supported_cpuid(self->vcpu);

@@ -53,7 +53,7 @@ FIXTURE_SETUP(tool)
 	int up[2];
 
 	if (test_on_kvm())
-		SKIP(return, "KVM has no monitors");
+		SKIP(TEST_NOT_AT_ALL, "KVM has no monitors");
 	self->text = malloc(TEXT_BYTES);
 	if (!self->text || pipe(up))
 		test_die("pipe");

@@ -38,7 +38,7 @@ FIXTURE(trace) {
 FIXTURE_SETUP(trace)
 {
 	if (test_on_kvm())
-		SKIP(return, "KVM has events of its own");
+		SKIP(TEST_NOT_AT_ALL, "KVM has events of its own");
 	self->text = malloc(TEXT_BYTES);
 	rmdir(INSTANCE);
 	if (mkdir(INSTANCE, 0700))
