@@ -44,7 +44,7 @@ begin_tool()
 
 end_tool()
 {
-	kill -INT $tool
+	kill -TERM $tool
 	wait $tool
 }
 
