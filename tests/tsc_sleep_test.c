@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <time.h>
@@ -229,15 +230,18 @@ static void *run_slowly(void *arg)
 	return NULL;
 }
 
-/* Does the tool, which goes on for ever, show the byte? What it showed before is skipped. */
-static bool shows(FILE *tool, const char *what)
+/*
+ * The time of the first line of the tool, which goes on for ever, that has @what; below zero if
+ * none.
+ */
+static double shown_s(FILE *tool, const char *what)
 {
 	static char line[512];
 
 	while (fgets(line, sizeof(line), tool))
 		if (strstr(line, what))
-			return true;
-	return false;
+			return strtod(line, NULL);
+	return -1;
 }
 
 static double now_s(void)
@@ -255,7 +259,7 @@ TEST(tool_traces_on)
 	char command[128];
 	uint64_t second;
 	uint8_t *byte;
-	double start;
+	double start, first_s, later_s;
 	FILE *tool;
 
 	if (test_on_kvm())
@@ -272,12 +276,16 @@ TEST(tool_traces_on)
 		 (unsigned long long)steer.vm_id);
 	tool = popen(command, "re");
 	ASSERT_NE(NULL, tool);
-	ASSERT_TRUE(shows(tool, "value 0x77"));
+	first_s = shown_s(tool, "value 0x77");
+	ASSERT_LE(0, first_s);
 	fall_back(_metadata, FALL_S * second);
 	*byte = 0x99;
 	start = now_s();
-	ASSERT_TRUE(shows(tool, "value 0x99"));
+	later_s = shown_s(tool, "value 0x99");
 	EXPECT_LT(now_s() - start, FALL_S - 1);
+	/* Its time goes on, too. */
+	ASSERT_LT(first_s, later_s);
+	EXPECT_LT(later_s, first_s + LONGEST_S);
 	/* Which ends it: there is always more to show. */
 	pclose(tool);
 	steer.error = 1;

@@ -41,8 +41,7 @@ struct trace {
 	uint64_t shown;
 	uint64_t first_tsc;
 	uint64_t end_tsc;	/* of the time that was asked for; 0 without, or after a sleep */
-	uint64_t now_tsc;	/* at the last look, */
-	bool slept;		/* and it was ahead of this one */
+	uint64_t now_tsc;	/* at the last look */
 	uint32_t tsc_khz;
 	struct trace_chrome chrome;	/* .to is NULL without --output */
 	struct trace_totals totals;
@@ -181,35 +180,15 @@ static int wait_ms(const struct trace *trace)
 	return left_ms <= 0 ? 0 : left_ms < LOOK_MS ? (int)left_ms + 1 : LOOK_MS;
 }
 
-/* Before the host slept, where its TSC starts anew in that? All of those are there at once. */
-static bool before_sleep(const struct trace *trace, const struct vitrine_record *record)
+/*
+ * What there is from @first_tsc to @last_tsc, the oldest of all rings first. A sleep of the host's
+ * ends it: the bounds mean nothing after that.
+ */
+static void show_between(struct trace *trace, uint64_t first_tsc, uint64_t last_tsc)
 {
-	return trace->slept &&
-	       record->exit_tsc > trace->now_tsc + (uint64_t)LOOK_MAX_MS * trace->tsc_khz;
-}
-
-static bool is_older(const struct trace *trace, const struct vitrine_record *record,
-		     const struct vitrine_record *than)
-{
-	bool before = before_sleep(trace, record);
-
-	return before == before_sleep(trace, than) ? record->exit_tsc < than->exit_tsc : before;
-}
-
-/* What there is now, the oldest of all rings first. The guest may be faster than this. */
-static void drain(struct trace *trace)
-{
-	uint64_t end_tsc = __rdtsc();
-
-	trace->slept = end_tsc < trace->now_tsc;
-	trace->now_tsc = end_tsc;
-	/* The clock, which did not count the sleep, still says when it is over. */
-	if (trace->slept)
-		trace->end_tsc = 0;
-	if (trace->end_tsc && trace->end_tsc < end_tsc)
-		end_tsc = trace->end_tsc;
-	while (!is_enough(trace)) {
+	while (!is_enough(trace) && __rdtsc() >= trace->now_tsc) {
 		unsigned int i, oldest = trace->nr;
+		uint64_t oldest_tsc = UINT64_MAX;
 
 		for (i = 0; i < trace->nr; i++) {
 			struct source *source = trace->sources[i];
@@ -218,19 +197,36 @@ static void drain(struct trace *trace)
 				continue;
 			if (!source->has)
 				source->has = vitrine_ring_read(source->ring, &source->record);
-			if (source->has &&
-			    (oldest == trace->nr || is_older(trace, &source->record,
-							     &trace->sources[oldest]->record)))
+			if (source->has && source->record.exit_tsc >= first_tsc &&
+			    source->record.exit_tsc < oldest_tsc) {
 				oldest = i;
+				oldest_tsc = source->record.exit_tsc;
+			}
 		}
-		if (oldest == trace->nr ||
-		    (trace->sources[oldest]->record.exit_tsc > end_tsc &&
-		     !before_sleep(trace, &trace->sources[oldest]->record)))
+		if (oldest == trace->nr || oldest_tsc > last_tsc)
 			break;
 		trace->sources[oldest]->has = false;
 		if (wanted(&trace->options, &trace->sources[oldest]->record))
 			show(trace, trace->sources[oldest], oldest);
 	}
+}
+
+/* What there is now. The guest may be faster than this. */
+static void drain(struct trace *trace)
+{
+	uint64_t before_tsc = trace->now_tsc, end_tsc = __rdtsc();
+
+	trace->now_tsc = end_tsc;
+	if (end_tsc < before_tsc) {
+		/* The host slept, and its TSC starts anew in that: first the records of before. */
+		show_between(trace, end_tsc + (uint64_t)LOOK_MAX_MS * trace->tsc_khz, UINT64_MAX);
+		trace->first_tsc -= before_tsc - end_tsc;
+		/* The clock, which did not count the sleep, says when it is over. */
+		trace->end_tsc = 0;
+	}
+	if (trace->end_tsc && trace->end_tsc < end_tsc)
+		end_tsc = trace->end_tsc;
+	show_between(trace, 0, end_tsc);
 	if (!ferror(stdout))
 		fflush(stdout);
 }
