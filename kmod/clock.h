@@ -63,8 +63,8 @@ void vitrine_clock_add_vcpu(struct vitrine_vcpu *vcpu);
 void vitrine_clock_update(struct vitrine_vm *vm, bool always);
 void vitrine_clock_use_old_msr(struct vitrine_vm *vm, bool old);
 /*
- * The host's TSC fell back in its sleep: every VM's clock begins anew, soon. No tick may come
- * meanwhile.
+ * The host's clock is another one, or its TSC fell back: every VM's clock begins anew, soon. From
+ * the host's tick, or where none can come.
  */
 void vitrine_clock_host_changed(void);
 int vitrine_clock_module_init(void);

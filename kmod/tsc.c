@@ -7,7 +7,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/errno.h>
-#include <linux/ktime.h>
 #include <linux/kvm.h>
 #include <linux/lockdep.h>
 #include <linux/math64.h>
@@ -174,8 +173,7 @@ static void vm_tsc_fell_back(struct vitrine_vm *vm, void *data)
 		vcpu->tsc_offset += scaled_fall(fall, vcpu->tsc_multiplier);
 		vcpu->exit.entry_tsc -= ticks;
 		vcpu->exit.tsc -= ticks;
-		if (vcpu->ask)
-			vcpu->ask->event.tsc -= ticks;
+		vitrine_steer_tsc_fell_back(vcpu, ticks);
 		if (vcpu->lapic)
 			vitrine_lapic_tsc_fell_back(vcpu, ticks);
 		vitrine_vcpu_request(vcpu, VITRINE_REQ_TSC);

@@ -504,6 +504,13 @@ int vitrine_steer_wait(struct vitrine_vcpu *vcpu)
 	return ret;
 }
 
+/* What waits for an answer is told in the new count, as all is that a monitor reads from now on. */
+void vitrine_steer_tsc_fell_back(struct vitrine_vcpu *vcpu, u64 ticks)
+{
+	if (vcpu->ask)
+		vcpu->ask->event.tsc -= ticks;
+}
+
 void vitrine_steer_update(struct vitrine_vcpu *vcpu)
 {
 	const struct vitrine_policy_rules *rules;

@@ -124,6 +124,8 @@ void vitrine_steer_wake(struct vitrine_vcpu *vcpu);
 void vitrine_steer_overwritten(struct vitrine_vcpu *vcpu);
 /* VITRINE_REQ_POLICY: intercepts follow the rules. Loaded. */
 void vitrine_steer_update(struct vitrine_vcpu *vcpu);
+/* The host's TSC fell back by @ticks in its sleep. Interrupts off, nobody else runs. */
+void vitrine_steer_tsc_fell_back(struct vitrine_vcpu *vcpu, u64 ticks);
 /* Is there a rule about this MSR, read or written? Any vCPU's. */
 bool vitrine_steer_wants_msr(struct vitrine_vcpu *vcpu, u32 msr, bool write);
 
