@@ -43,8 +43,6 @@ FIXTURE_SETUP(attach)
 
 FIXTURE_TEARDOWN(attach)
 {
-	if (!self->vm)
-		return;
 	test_vm_free(self->vm);
 }
 

@@ -77,8 +77,6 @@ FIXTURE_SETUP(halt_poll)
 
 FIXTURE_TEARDOWN(halt_poll)
 {
-	if (!self->vm)
-		return;
 	for (unsigned int i = 0; i < 4; i++)
 		set_parameter(parameters[i], self->saved[i]);
 	test_vcpu_free(self->vcpu);

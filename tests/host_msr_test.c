@@ -196,7 +196,6 @@ FIXTURE(host_msr) {
 
 FIXTURE_SETUP(host_msr)
 {
-	self->vm = NULL;
 	if (!__builtin_cpu_supports("avx2"))
 		SKIP(TEST_NOT_AT_ALL, "this machine's CPU has no AVX2");
 	pin(0, 0);
@@ -234,8 +233,6 @@ static void end_neighbours(struct __test_metadata *_metadata, FIXTURE_DATA(host_
 
 FIXTURE_TEARDOWN(host_msr)
 {
-	if (!self->vm)
-		return;
 	end_neighbours(_metadata, self);
 	test_vcpu_free(self->vcpu);
 	test_vm_free(self->vm);

@@ -268,8 +268,6 @@ FIXTURE_SETUP(host_state)
 
 FIXTURE_TEARDOWN(host_state)
 {
-	if (!self->vm)
-		return;
 	self->neighbour.stop = true;
 	pthread_join(self->neighbour.thread, NULL);
 	EXPECT_LT(0, self->neighbour.rounds);

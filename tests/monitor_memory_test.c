@@ -62,8 +62,6 @@ FIXTURE_SETUP(memory)
 
 FIXTURE_TEARDOWN(memory)
 {
-	if (!self->vm)
-		return;
 	free(self->data);
 	close(self->fd);
 	close(self->observer);

@@ -60,8 +60,6 @@ FIXTURE_SETUP(regs)
 
 FIXTURE_TEARDOWN(regs)
 {
-	if (!self->t.vm)
-		return;
 	close(self->observer);
 	close(self->controller);
 	test_steer_free(&self->t);

@@ -63,8 +63,6 @@ FIXTURE_SETUP(pause)
 
 FIXTURE_TEARDOWN(pause)
 {
-	if (!self->vm)
-		return;
 	if (self->fd >= 0)
 		close(self->fd);
 	test_vcpu_free(self->vcpu);

@@ -47,8 +47,6 @@ FIXTURE_SETUP(ring)
 
 FIXTURE_TEARDOWN(ring)
 {
-	if (!self->vm)
-		return;
 	close(self->fd);
 	test_vcpu_free(self->vcpu);
 	test_vm_free(self->vm);

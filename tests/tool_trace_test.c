@@ -72,8 +72,6 @@ FIXTURE_SETUP(tool)
 
 FIXTURE_TEARDOWN(tool)
 {
-	if (!self->text)
-		return;
 	kill(self->vmm, SIGKILL);
 	waitpid(self->vmm, NULL, 0);
 	free(self->text);
