@@ -42,6 +42,7 @@ struct trace {
 	uint64_t first_tsc;
 	uint64_t end_tsc;	/* of the time that was asked for; 0 without, or after a sleep */
 	uint64_t now_tsc;	/* at the last look */
+	double now;		/* and the clock then, which does not count sleeps */
 	uint32_t tsc_khz;
 	struct trace_chrome chrome;	/* .to is NULL without --output */
 	struct trace_totals totals;
@@ -215,12 +216,15 @@ static void show_between(struct trace *trace, uint64_t first_tsc, uint64_t last_
 static void drain(struct trace *trace)
 {
 	uint64_t before_tsc = trace->now_tsc, end_tsc = __rdtsc();
+	double before = trace->now;
 
 	trace->now_tsc = end_tsc;
+	trace->now = now_seconds();
 	if (end_tsc < before_tsc) {
 		/* The host slept, and its TSC starts anew in that: first the records of before. */
 		show_between(trace, end_tsc + (uint64_t)LOOK_MAX_MS * trace->tsc_khz, UINT64_MAX);
-		trace->first_tsc -= before_tsc - end_tsc;
+		trace->first_tsc -= before_tsc - end_tsc +
+				    (uint64_t)((trace->now - before) * 1000 * trace->tsc_khz);
 		/* The clock, which did not count the sleep, says when it is over. */
 		trace->end_tsc = 0;
 	}
